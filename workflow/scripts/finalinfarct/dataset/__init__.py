@@ -1,0 +1,1 @@
+"""The BIDS contract: participants, images, tables; their check, their reading and their writing."""

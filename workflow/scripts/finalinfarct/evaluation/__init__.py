@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: metrics, AUC, the mismatch model and statistics."""

@@ -1,0 +1,1 @@
+"""Images in, images out: ADC, perfusion maps, registration, brain mask, resampling, normalisation."""

@@ -1,0 +1,1 @@
+"""Folds, slices, network, loss, training and prediction."""

@@ -1,0 +1,1 @@
+"""Tables and pictures from finished results; nothing is computed anew here."""

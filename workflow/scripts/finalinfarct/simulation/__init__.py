@@ -1,0 +1,1 @@
+"""The simulated cohort: anatomy, perfusion and diffusion physics, outcome and acquisition. No analysis imports it."""

@@ -1,0 +1,37 @@
+"""Final infarct prediction from baseline MRI: every table of Debs et al. 2021 as a target, from raw images in BIDS form."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+if config["dataset"]["simulated"]:
+
+    include: "workflow/rules/simulation.smk"
+
+
+include: "workflow/rules/dataset.smk"
+include: "workflow/rules/imaging.smk"
+include: "workflow/rules/learning.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/reporting.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/inclusion.tsv",
+        "results/metrics.tsv",
+        collect("results/{table}.{ending}", table=TABLES, ending=["csv", "md"]),
+        "results/example.png",
+    localrule: True
+
+
+onsuccess:
+    print(plan.closing_words())

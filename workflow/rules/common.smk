@@ -1,0 +1,36 @@
+"""Configuration, the plan, wildcards and the path patterns that several rules share."""
+
+import sys
+
+sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
+
+from finalinfarct.errors import InputError
+from finalinfarct.plan.plan import INPUTS, Plan
+
+try:
+    plan = Plan(config)
+except InputError as fault:
+    raise WorkflowError(str(fault)) from None
+
+DATASET = config["dataset"]["path"]
+MATRIX = config["images"]["matrix"]
+TABLES = ["table1", "table2", "table3", "table4", "tableA5", "tableC6"]
+RESAMPLED = "results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_{image}.nii.gz"
+NORMALISED = "results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-normalised_{image}.nii.gz"
+BRAIN_MASK = "results/preprocessed/{participant}/{participant}_space-reference_label-brain_mask.nii.gz"
+DIFFUSION_LESION = "results/preprocessed/{participant}/{participant}_space-reference_label-diffusionlesion_mask.nii.gz"
+FINAL_LESION = "results/preprocessed/{participant}/{participant}_space-reference_label-finallesion_mask.nii.gz"
+TISSUE_LABELS = "results/preprocessed/{participant}/{participant}_space-reference_dseg.nii.gz"
+TRANSFORM = "results/registration/{participant}/{participant}_from-{image}_to-reference_xfm.h5"
+TRAINED = "results/models/{fusion}/{inputs}/{training_set}/fold-{fold}"
+PREDICTED = "results/predictions/{fusion}/{inputs}/{training_set}"
+
+
+wildcard_constraints:
+    participant="sub-[A-Za-z0-9]+",
+    session="baseline|h3|followup",
+    image="[A-Za-z0-9]+",
+    fusion="late|early",
+    inputs="[A-Za-z-]+",
+    training_set="all|reperfused|nonreperfused",
+    fold=r"\d+",

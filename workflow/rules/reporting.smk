@@ -1,0 +1,64 @@
+"""Tables of the paper beside its printed numbers, and an example picture."""
+
+
+rule table1:
+    output:
+        csv="results/table1.csv",
+        md="results/table1.md",
+    log:
+        "logs/reporting/table1.log",
+    conda:
+        "../../envs/training.yaml"
+    params:
+        matrix=MATRIX,
+        simulated=config["dataset"]["simulated"],
+        code=plan.code("table1.py"),
+    message:
+        "Table 1"
+    script:
+        "../scripts/table1.py"
+
+
+rule table:
+    input:
+        metrics=lambda wildcards: plan.metric_files(wildcards.table),
+        printed=f"{workflow.basedir}/resources/printed/metrics.csv",
+    output:
+        csv="results/{table}.csv",
+        md="results/{table}.md",
+    log:
+        "logs/reporting/{table}.log",
+    wildcard_constraints:
+        table="table2|table3|table4|tableC6",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        hausdorff=config["evaluation"]["hausdorff_unit"],
+        simulated=config["dataset"]["simulated"],
+        code=plan.code("table.py"),
+    message:
+        "{wildcards.table}"
+    script:
+        "../scripts/table.py"
+
+
+rule table_a5:
+    input:
+        participants=f"{DATASET}/participants.tsv",
+        inclusion="results/inclusion.tsv",
+        volumes="results/lesion_volumes.tsv",
+        printed=f"{workflow.basedir}/resources/printed/facts.csv",
+    output:
+        csv="results/tableA5.csv",
+        md="results/tableA5.md",
+    log:
+        "logs/reporting/tableA5.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        simulated=config["dataset"]["simulated"],
+        code=plan.code("table_a5.py"),
+    message:
+        "Table A.5"
+    script:
+        "../scripts/table_a5.py"

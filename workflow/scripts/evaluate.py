@@ -1,0 +1,26 @@
+"""Door: metrics of one model family, or of the mismatch model, patient by patient."""
+
+from finalinfarct.dataset.inclusion import read_inclusion
+from finalinfarct.door import door
+from finalinfarct.evaluation.family import evaluate_predictions
+from finalinfarct.learning.folds import read_folds, test_folds
+
+with door(snakemake):
+    params, family = snakemake.params, [snakemake.wildcards.get(name) for name in ("fusion", "inputs", "training_set")]
+    method = "cnn" if family[0] else "mismatch"
+    status = read_inclusion(snakemake.input.inclusion).set_index("participant_id")["status"]
+    images = ("final_lesion", "diffusion_lesion", "brain_mask")
+    stem = f"{snakemake.input.predictions}/{{}}_space-reference_label-lesion_{{}}.nii.gz"
+    patients = [
+        {
+            "participant_id": name,
+            "status": status[name],
+            "fold": fold,
+            "mask": stem.format(name, "mask"),
+            "probability": stem.format(name, "probseg") if method == "cnn" else None,
+            "tmax": params.tmax.format(participant=name, session="baseline", image="Tmax"),
+            **{image: params[image].format(participant=name) for image in images},
+        }
+        for name, fold in test_folds(read_folds(snakemake.input.folds)).items()
+    ]
+    evaluate_predictions(patients, method, *family, params.seed, snakemake.output.metrics)

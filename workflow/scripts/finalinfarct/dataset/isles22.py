@@ -1,0 +1,97 @@
+"""Importer: one ISLES'22 case (Hernandez Petzsche 2022, Sci Data 9:762) into the BIDS contract.
+
+Such a case has a skull-stripped DWI and ADC map on one grid, a FLAIR and an expert's lesion mask; no perfusion and no follow-up. The mask, drawn on
+the baseline DWI, stands for the final lesion (configuration ``final_lesion: baseline``).
+"""
+
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS, patient_files
+from finalinfarct.dataset.images import read_image, read_sidecar, write_image, write_json
+from finalinfarct.dataset.tables import write_table
+from finalinfarct.errors import InputError
+
+ADC_UNIT = "1e-3 mm2/s"
+KEPT_KEYS = ("EchoTime", "RepetitionTime", "MagneticFieldStrength", "FlipAngle", "SliceThickness")
+
+
+def import_cases(source, target):
+    """Arrange every case of a folder into a BIDS dataset.
+
+    Parameters
+    ----------
+    source : str or Path
+        Folder with ``sub-*_ses-*_{dwi,adc,flair,msk}.nii.gz`` and their JSON side files.
+    target : str or Path
+        Folder of the dataset to write.
+
+    Returns
+    -------
+    list of str
+        The participants.
+
+    Raises
+    ------
+    InputError
+        No case is found, or an image cannot be read.
+    """
+    source, target = Path(source), Path(target)
+    cases = sorted(source.glob("sub-*_dwi.nii.gz"))
+    if not cases:
+        raise InputError(source, "no sub-*_dwi.nii.gz", "name the folder that holds the ISLES'22 images")
+    participants = [_import_case(source, case.name.removesuffix("_dwi.nii.gz"), target) for case in cases]
+    rows = [{"participant_id": name, "cohort": "isles22"} for name in participants]
+    write_table(pd.DataFrame(rows, columns=PARTICIPANT_COLUMNS), target / "participants.tsv")
+    write_json(target / "dataset_description.json", _description("ISLES'22 cases in BIDS form", "raw"))
+    write_json(target / "derivatives" / "lesions" / "dataset_description.json", _description("Expert lesion masks of ISLES'22", "derivative"))
+    return participants
+
+
+def _import_case(source, stem, target):
+    """Write one case and return its participant_id."""
+    participant = "sub-" + re.sub(r"[^A-Za-z0-9]", "", stem.split("_")[0].removeprefix("sub-"))
+    files = patient_files(target, participant)
+    dwi = read_image(source / f"{stem}_dwi.nii.gz", ndim=3)
+    side = read_sidecar(source / f"{stem}_dwi.nii.gz")
+    write_image(files["dwi"], dwi.dataobj, dwi.affine, _kept(side))
+    files["bval"].write_text(f"{side['DiffusionBValue']:g}\n", encoding="utf-8")
+    files["bval"].with_suffix(".bvec").write_text("1\n0\n0\n", encoding="utf-8")
+    adc = _on_grid(read_image(source / f"{stem}_adc.nii.gz", ndim=3), dwi)
+    write_image(files["adc"], adc, dwi.affine, {**_kept(read_sidecar(source / f"{stem}_adc.nii.gz")), "Units": ADC_UNIT})
+    flair = source / f"{stem}_flair.nii.gz"
+    if flair.exists():
+        image = read_image(flair, ndim=3)
+        write_image(files["flair"], image.dataobj, image.affine, _kept(read_sidecar(flair)))
+    mask = _on_grid(read_image(source / f"{stem}_msk.nii.gz", ndim=3), dwi)
+    write_image(files["final_lesion"], mask > 0.5, dwi.affine, {"LesionSource": "expert"}, dtype=np.uint8)
+    return participant
+
+
+def _on_grid(image, reference):
+    """Voxels of an image that has the reference's shape and, to 1 mm, its position: ISLES'22 affines differ by rounding."""
+    corner = np.array(reference.shape) - 1.0
+    apart = nib.affines.apply_affine(image.affine, corner) - nib.affines.apply_affine(reference.affine, corner)
+    if image.shape != reference.shape or np.abs(apart).max() > 1.0:
+        raise InputError(
+            "ISLES'22 case", f"images on different grids ({image.shape}, {reference.shape})", "import a case whose DWI, ADC and mask agree"
+        )
+    return image.get_fdata(dtype=np.float32)
+
+
+def _kept(side):
+    """The acquisition parameters to keep, in BIDS units (s); no dates or names of the original."""
+    kept = {key: side[key] for key in KEPT_KEYS if key in side}
+    return {key: value / 1000 if key in ("EchoTime", "RepetitionTime") else value for key, value in kept.items()}
+
+
+def _description(name, kind):
+    """Content of dataset_description.json."""
+    description = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": kind, "License": "CC BY-SA 4.0"}
+    if kind == "derivative":
+        description["GeneratedBy"] = [{"Name": "finalinfarct", "Description": "import of ISLES'22"}]
+    return description

@@ -1,0 +1,79 @@
+"""The configuration: checked against its schema, every fault at once, in plain words."""
+
+import difflib
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from finalinfarct.errors import InputError
+
+SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
+
+
+def load_schema():
+    """Return the JSON Schema (2020-12) of the configuration as a dictionary."""
+    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+
+
+def check_config(config):
+    """Check a merged configuration.
+
+    Parameters
+    ----------
+    config : dict
+        Configuration as snakemake merged it from its files.
+
+    Raises
+    ------
+    InputError
+        Lists every unknown, missing or unsuitable key, each with its mend.
+    """
+    faults = [
+        _plain(fault) for fault in sorted(Draft202012Validator(load_schema()).iter_errors(config), key=lambda e: list(map(str, e.absolute_path)))
+    ]
+    faults = [line for lines in faults for line in lines] or _cross_checks(config)
+    if faults:
+        raise InputError("configuration", "\n  - " + "\n  - ".join(faults) + "\n", "correct these keys; config/README.md explains each one")
+
+
+def _plain(fault):
+    """Lines in plain words for one fault of the schema."""
+    key = ".".join(map(str, fault.absolute_path)) or "(top level)"
+    if fault.validator == "additionalProperties":
+        known = list(fault.schema.get("properties", {}))
+        lines = []
+        for name in sorted(set(fault.instance) - set(known)):
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}"
+            lines.append(f"unknown key '{name}' in {key}{hint}")
+        return lines
+    if fault.validator == "required":
+        return [f"{key}: {fault.message}"]
+    about = fault.schema.get("description", "")
+    return [f"{key}: {fault.message}" + (f" ({about})" if about else "")]
+
+
+def _cross_checks(config):
+    """Faults that no schema can express."""
+    faults = []
+    if config["dataset"]["simulated"]:
+        if Path("results") not in Path(config["dataset"]["path"]).parents:
+            faults.append(
+                "dataset.path: a simulated dataset is written below results/, so that it overwrites nobody's data; or set dataset.simulated: false"
+            )
+        for name, cohort in config["simulation"]["cohorts"].items():
+            if name not in config["cohorts"]:
+                faults.append(f"simulation.cohorts.{name}: not configured under cohorts; add cohorts.{name}")
+            elif (config["cohorts"][name]["reperfusion"] == "h3_perfusion") != cohort["h3_perfusion"]:
+                faults.append(f"simulation.cohorts.{name}.h3_perfusion must be true exactly when cohorts.{name}.reperfusion is h3_perfusion")
+            if cohort["reperfused"] > cohort["patients"]:
+                faults.append(f"simulation.cohorts.{name}.reperfused: {cohort['reperfused']} of {cohort['patients']} patients")
+    for name, cohort in config["cohorts"].items():
+        if not cohort["perfusion"] and (cohort["reference"] == "dsc" or cohort["reperfusion"] == "h3_perfusion"):
+            faults.append(f"cohorts.{name}: reference dsc and reperfusion h3_perfusion need perfusion: true")
+        if not cohort["perfusion"] and cohort["role"] != "none":
+            faults.append(f"cohorts.{name}: patients without perfusion cannot be trained on or tested; set role: none")
+        if cohort["reperfusion"] == "none" and cohort["role"] != "none":
+            faults.append(f"cohorts.{name}: the reperfusion status is needed for role {cohort['role']}; set reperfusion, or role: none")
+    return faults

@@ -1,0 +1,194 @@
+"""The lists that the rules need, known when the DAG is built: patients, their images, transforms and model families."""
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from finalinfarct.dataset.check import check_dataset, report_faults
+from finalinfarct.dataset.contract import patient_files
+from finalinfarct.errors import InputError
+from finalinfarct.imaging.brain import check_method
+from finalinfarct.plan.code import code_hash
+from finalinfarct.plan.config import check_config
+from finalinfarct.simulation.naming import participant_ids
+
+INPUTS = ("DWI", "ADC", "Tmax", "CBF", "CBV")
+TRAINING_SETS = ("all", "reperfused", "nonreperfused")
+SIMULATED_FILES = {"dwi", "bval", "flair", "dsc", "followup_flair", "final_lesion", "dwi_lesion"}
+SIMULATED_H3_FILES = {"h3_dsc"}
+REFERENCE_IMAGE = {"dwi": "b0", "dsc": "perfref"}
+
+
+class Family(NamedTuple):
+    """One model family: networks of one architecture on one training set, one per fold. ``inputs`` is joined by hyphens."""
+
+    fusion: str
+    inputs: str
+    training_set: str
+
+
+def model_families():
+    """Return the 14 model families of tables 2, 3, 4 and C.6 of the paper, each once."""
+    full = "-".join(INPUTS)
+    families = [Family(fusion, full, name) for fusion in ("late", "early") for name in TRAINING_SETS]
+    ablated = ("DWI-ADC-Tmax", "DWI", "ADC", "Tmax")
+    return families + [Family("late", inputs, name) for inputs in ablated for name in TRAINING_SETS[1:]]
+
+
+class Plan:
+    """What the rules ask when the DAG is built.
+
+    Parameters
+    ----------
+    config : dict
+        The merged configuration.
+
+    Attributes
+    ----------
+    patients : dict of str to str
+        Cohort of every patient that takes part, in the order of participants.tsv.
+    families : list of Family
+        Model families.
+    folds : list of int
+        Numbers of the folds, from 1.
+
+    Raises
+    ------
+    InputError
+        Faults of the configuration, of the dataset (all at once), or FSL asked for and not installed.
+    """
+
+    def __init__(self, config):
+        check_config(config)
+        check_method(config["images"]["brain_mask"])
+        self.config = config
+        self.simulated = config["dataset"]["simulated"]
+        self.root = Path(config["dataset"]["path"])
+        self.faults = []
+        self.patients = self._simulated_patients() if self.simulated else self._given_patients()
+        self.families = model_families()
+        self.folds = list(range(1, config["folds"]["number"] + 1))
+        self.code = code_hash
+        self._positions = {name: number for number, name in enumerate(self.patients, start=1)}
+
+    def _simulated_patients(self):
+        return {name: cohort for cohort, names in participant_ids(self.config["simulation"]).items() for name in names}
+
+    def _given_patients(self):
+        patients, self.faults = check_dataset(self.root, self.config["cohorts"])
+        if self.faults:
+            whole = [fault for fault in self.faults if not fault.participant_id]
+            if whole or self.config["dataset"]["faults"] == "refuse":
+                advice = "mend these files" + ("" if whole else ", or set dataset.faults to exclude to leave these patients out")
+                raise InputError(self.root, f"{len(self.faults)} faults\n{report_faults(self.faults)}\n", advice)
+            spoiled = {fault.participant_id for fault in self.faults}
+            logging.getLogger(__name__).warning("%d patients are left out:\n%s", len(spoiled), report_faults(self.faults))
+            patients = {name: cohort for name, cohort in patients.items() if name not in spoiled}
+        if not patients:
+            raise InputError(self.root, "no patient is left", "mend the dataset")
+        return patients
+
+    def cohort(self, participant):
+        """Return the configuration of a patient's cohort."""
+        return self.config["cohorts"][self.patients[participant]]
+
+    def with_role(self, *roles):
+        """Return the participants whose cohort has one of the roles."""
+        return [name for name in self.patients if self.cohort(name)["role"] in roles]
+
+    def position(self, wildcards, input):
+        """Return "3 of 30" for messages; that it takes ``input`` keeps it out of what re-runs a job when a patient is added."""
+        return f"{self._positions[wildcards.participant]} of {len(self.patients)}"
+
+    def has(self, participant, name):
+        """Whether the dataset holds, or will hold, a patient's file (a key of ``patient_files``)."""
+        if self.simulated:
+            return name in SIMULATED_FILES or (name in SIMULATED_H3_FILES and self.cohort(participant)["reperfusion"] == "h3_perfusion")
+        return patient_files(self.root, participant)[name].exists()
+
+    def raw(self, name):
+        """Return an input function for a file of the dataset; an absent optional file is an empty list. Session h3 chooses the H3 file."""
+
+        def path(wildcards):
+            key = f"h3_{name}" if getattr(wildcards, "session", "baseline") == "h3" else name
+            return str(patient_files(self.root, wildcards.participant)[key]) if self.has(wildcards.participant, key) else []
+
+        return path
+
+    def all_raw(self, wildcards):
+        """Return every file of the dataset that the analysis may read (an input function)."""
+        names = patient_files(self.root, "sub-0")
+        return [str(patient_files(self.root, patient)[name]) for patient in self.patients for name in names if self.has(patient, name)]
+
+    def pattern(self, series):
+        """Return the regular expression of the patients with (True) or without (False) a raw perfusion series."""
+        names = [name for name in self.patients if self.cohort(name)["perfusion"] and self.has(name, "dsc") == series]
+        return "|".join(names) or "nobody"
+
+    def with_h3(self):
+        """Return the participants whose reperfusion is read from the H3 perfusion."""
+        return [name for name in self.patients if self.cohort(name)["reperfusion"] == "h3_perfusion"]
+
+    def reference(self, wildcards):
+        """Return the native reference image of a patient's cohort (an input function)."""
+        name = wildcards.participant
+        return f"results/maps/{name}/{name}_ses-baseline_{REFERENCE_IMAGE[self.cohort(name)['reference']]}.nii.gz"
+
+    def resampled_reference(self, wildcards):
+        """Return the reference image on the up-sampled grid, from which the brain mask is made (an input function)."""
+        name = wildcards.participant
+        return f"results/preprocessed/{name}/{name}_ses-baseline_space-reference_{REFERENCE_IMAGE[self.cohort(name)['reference']]}.nii.gz"
+
+    def moving(self, wildcards):
+        """Return the native image that stands for ``{image}`` in its registration to the reference (an input function)."""
+        name, image = wildcards.participant, wildcards.image
+        if image in ("flair", "followup"):
+            return str(patient_files(self.root, name)["flair" if image == "flair" else "followup_flair"])
+        session = "h3" if image == "h3" else "baseline"
+        return f"results/maps/{name}/{name}_ses-{session}_{REFERENCE_IMAGE['dwi' if image == 'dwi' else 'dsc']}.nii.gz"
+
+    def registration(self, wildcards):
+        """Return the kind of transform of a patient's cohort."""
+        return self.cohort(wildcards.participant)["registration"]
+
+    def transform(self, image):
+        """Return an input function for the transform of ``image`` (dwi, dsc, followup, flair, final) to the reference.
+
+        There is none where the image is the reference itself. Session h3 turns dsc into h3. ``final`` is the image that
+        the final lesion was drawn on.
+        """
+
+        def path(wildcards):
+            name, moving = wildcards.participant, image
+            if moving == "final":
+                moving = "followup" if self.cohort(name)["final_lesion"] == "followup" else "dwi"
+            if getattr(wildcards, "session", "baseline") == "h3":
+                moving = "h3"
+            if moving == self.cohort(name)["reference"]:
+                return []
+            return f"results/registration/{name}/{name}_from-{moving}_to-reference_xfm.h5"
+
+        return path
+
+    def expert_diffusion_lesion(self, wildcards):
+        """Return the expert's DWI lesion mask where there is one and the cohort is to use it (an input function)."""
+        wanted = self.cohort(wildcards.participant)["diffusion_lesion"] == "expert"
+        return self.raw("dwi_lesion")(wildcards) if wanted else []
+
+    def metric_files(self, table):
+        """Return the metric tables that one table of the paper reads."""
+        full = "-".join(INPUTS)
+        wanted = {
+            "table2": [family for family in self.families if family.fusion == "late" and family.inputs == full],
+            "table3": [Family("late", full, name) for name in TRAINING_SETS[1:]],
+            "table4": [family for family in self.families if family.fusion == "late" and family.training_set != "all"],
+            "tableC6": [family for family in self.families if family.inputs == full],
+        }[table]
+        files = ["results/metrics/" + "/".join(family) + ".tsv" for family in wanted]
+        return files + ["results/metrics/mismatch.tsv"] * (table == "table3")
+
+    def closing_words(self):
+        """Return what a finished run prints: where the tables are, and tables 2 and 3 where they were made."""
+        tables = sorted(Path("results").glob("table*.md"))
+        shown = [path.read_text(encoding="utf-8") for path in tables if path.stem in ("table2", "table3")]
+        return "\n\n".join([*shown, "Tables (.csv and .md): " + ", ".join(map(str, tables)) if tables else "No table was asked for."])

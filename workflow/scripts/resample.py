@@ -1,0 +1,8 @@
+"""Door: images of one scan onto the up-sampled grid of the reference."""
+
+from finalinfarct.door import door
+from finalinfarct.imaging.registration import resample
+
+with door(snakemake):
+    images = [(snakemake.input[name], path) for name, path in snakemake.output.items()]
+    resample(images, snakemake.input.reference, snakemake.params.matrix, transform=snakemake.input.transform or None)

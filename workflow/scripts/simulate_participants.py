@@ -1,0 +1,7 @@
+"""Door: clinical data and description of the simulated cohort."""
+
+from finalinfarct.door import door
+from finalinfarct.simulation.cohort import simulate_participants
+
+with door(snakemake):
+    simulate_participants(snakemake.params.settings, snakemake.params.dataset)

@@ -1,0 +1,23 @@
+"""Door: one training, of one model family on one fold."""
+
+from finalinfarct.door import door
+from finalinfarct.learning.folds import read_folds
+from finalinfarct.learning.training import train
+
+with door(snakemake):
+    wildcards, settings = snakemake.wildcards, dict(snakemake.params.settings)
+    train(
+        slices=snakemake.input.slices,
+        folds=read_folds(snakemake.input.folds),
+        fold=int(wildcards.fold),
+        training_set=wildcards.training_set,
+        inputs=wildcards.inputs.split("-"),
+        fusion=wildcards.fusion,
+        matrix=snakemake.params.matrix,
+        settings=settings,
+        weights_out=snakemake.output.weights,
+        history_out=snakemake.output.history,
+        environment_out=snakemake.output.environment,
+        seed=settings["seed"],
+        threads=snakemake.threads,
+    )

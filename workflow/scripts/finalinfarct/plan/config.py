@@ -69,6 +69,7 @@ def _cross_checks(config):
                 faults.append(f"simulation.cohorts.{name}.h3_perfusion must be true exactly when cohorts.{name}.reperfusion is h3_perfusion")
             if cohort["reperfused"] > cohort["patients"]:
                 faults.append(f"simulation.cohorts.{name}.reperfused: {cohort['reperfused']} of {cohort['patients']} patients")
+        faults += _fold_faults(config)
     for name, cohort in config["cohorts"].items():
         if not cohort["perfusion"] and (cohort["reference"] == "dsc" or cohort["reperfusion"] == "h3_perfusion"):
             faults.append(f"cohorts.{name}: reference dsc and reperfusion h3_perfusion need perfusion: true")
@@ -77,3 +78,20 @@ def _cross_checks(config):
         if cohort["reperfusion"] == "none" and cohort["role"] != "none":
             faults.append(f"cohorts.{name}: the reperfusion status is needed for role {cohort['role']}; set reperfusion, or role: none")
     return faults
+
+
+def _fold_faults(config):
+    """Too few simulated patients of a status for the folds."""
+    tested = [
+        cohort
+        for name, cohort in config["simulation"]["cohorts"].items()
+        if name in config["cohorts"] and config["cohorts"][name]["role"] == "test" and config["cohorts"][name]["reperfusion"] == "mtici"
+    ]
+    reperfused = sum(cohort["reperfused"] for cohort in tested)
+    counts = {"reperfused": reperfused, "non-reperfused": sum(cohort["patients"] for cohort in tested) - reperfused}
+    number = config["folds"]["number"]
+    return [
+        f"folds.number: {number} folds need at least {number} tested patients of each status, but {count} are {status}"
+        for status, count in counts.items()
+        if tested and count < number
+    ]

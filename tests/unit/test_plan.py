@@ -1,0 +1,96 @@
+"""The plan: families, patients, transforms, and the hash of the code behind each door."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from finalinfarct.dataset.contract import patient_files
+from finalinfarct.dataset.images import write_image
+from finalinfarct.errors import InputError
+from finalinfarct.plan import code
+from finalinfarct.plan.plan import Plan, model_families
+
+
+def asked(participant, **wildcards):
+    return SimpleNamespace(participant=participant, **wildcards)
+
+
+def test_fourteen_families_each_once():
+    families = model_families()
+    assert len(families) == len(set(families)) == 14
+    assert sum(family.fusion == "early" for family in families) == 3
+    assert sum(family.training_set == "all" for family in families) == 2
+
+
+def test_simulated_plan(config):
+    plan = Plan(config)
+    assert len(plan.patients) == 30
+    assert len(plan.with_role("test")) == 24
+    assert plan.pattern(series=False) == "nobody"
+    assert len(plan.with_h3()) == 6
+
+
+def test_paper_trains_seventy_networks(config):
+    config["folds"]["number"] = 5
+    plan = Plan(config)
+    assert len(plan.families) * len(plan.folds) == 70
+
+
+def test_files_of_given_data(dataset, config):
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    plan = Plan(config)
+    assert list(plan.patients) == ["sub-01", "sub-02"]
+    assert plan.raw("dsc")(asked("sub-02", session="h3")).endswith("ses-h3_dsc.nii.gz")
+    assert plan.raw("flair")(asked("sub-01")) == []
+    assert plan.transform("dwi")(asked("sub-01")) == []
+    assert plan.transform("dwi")(asked("sub-02")).endswith("sub-02_from-dwi_to-reference_xfm.h5")
+    assert plan.transform("dsc")(asked("sub-01", session="baseline")).endswith("from-dsc_to-reference_xfm.h5")
+    assert plan.transform("dsc")(asked("sub-02", session="baseline")) == []
+    assert plan.transform("dsc")(asked("sub-02", session="h3")).endswith("from-h3_to-reference_xfm.h5")
+    assert plan.reference(asked("sub-01")).endswith("_b0.nii.gz")
+    assert plan.reference(asked("sub-02")).endswith("_perfref.nii.gz")
+    assert plan.expert_diffusion_lesion(asked("sub-01")) == []
+    assert not any("truth" in path for path in plan.all_raw(None))
+
+
+def test_faults_refuse_or_exclude(dataset, config):
+    write_image(patient_files(dataset, "sub-01")["final_lesion"], np.zeros((12, 12, 4)), np.diag([10.0, 10, 5, 1]), dtype=np.uint8)
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    with pytest.raises(InputError, match="the mask is empty"):
+        Plan(config)
+    config["dataset"]["faults"] = "exclude"
+    assert list(Plan(config).patients) == ["sub-02"]
+
+
+def test_bet_is_refused_without_fsl(config, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("FSLDIR", raising=False)
+    config["images"]["brain_mask"] = "bet"
+    with pytest.raises(InputError, match="FSL"):
+        Plan(config)
+
+
+def test_code_hash_covers_what_a_door_imports_and_nothing_else():
+    names = {path.name for path in code.source_files("adc.py")}
+    assert {"adc.py", "door.py", "diffusion.py", "images.py", "errors.py"} <= names
+    assert not names & {"perfusion.py", "training.py", "registration.py"}
+
+
+def test_code_hash_changes_with_an_imported_module(tmp_path, monkeypatch):
+    package = tmp_path / "finalinfarct"
+    package.mkdir()
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    (package / "used.py").write_text("VALUE = 1\n", encoding="utf-8")
+    (package / "unused.py").write_text("VALUE = 1\n", encoding="utf-8")
+    (tmp_path / "step.py").write_text("def run():\n    from finalinfarct import used\n\n    return used\n", encoding="utf-8")
+    monkeypatch.setattr(code, "SCRIPTS", tmp_path)
+
+    def fresh():
+        code._imported.cache_clear()
+        return code.code_hash("step.py")
+
+    before = fresh()
+    (package / "unused.py").write_text("VALUE = 2\n", encoding="utf-8")
+    assert fresh() == before
+    (package / "used.py").write_text("VALUE = 2\n", encoding="utf-8")
+    assert fresh() != before

@@ -1,0 +1,69 @@
+"""The real DAG on a tiny configuration: every step once, its output tree against a golden list, and the same numbers again without the hidden truth."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden_outputs.txt"
+FAMILY = "results/metrics/early/DWI-ADC-Tmax-CBF-CBV/all.tsv"
+
+
+@pytest.fixture(scope="module")
+def finished(snakemake, tmp_path_factory):
+    """Run the whole tiny workflow once."""
+    folder = tmp_path_factory.mktemp("tiny")
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout[-6000:]
+    return folder, done.stdout
+
+
+def outputs(folder):
+    """Files below results, predictions and models of the ablated families left to their rules."""
+    return sorted(path.relative_to(folder).as_posix() for path in (folder / "results").rglob("*") if path.is_file())
+
+
+def test_output_tree_is_the_golden_one(finished):
+    folder, _ = finished
+    assert outputs(folder) == GOLDEN.read_text(encoding="utf-8").split()
+
+
+def test_run_ends_with_its_tables(finished):
+    _, said = finished
+    assert "results/table2.md" in said and "simulated" in said.lower()
+
+
+def test_metrics_are_complete_and_plausible(finished):
+    folder, _ = finished
+    metrics = pd.read_csv(folder / "results/metrics.tsv", sep="\t", keep_default_na=False, na_values=["n/a"])
+    assert metrics["participant_id"].nunique() == 8
+    assert metrics.groupby(["method", "fusion", "inputs", "training_set"], dropna=False).ngroups == 15
+    dice = metrics.loc[metrics["metric"] == "dsc", "value"]
+    assert len(dice) == 15 * 8
+    assert dice.between(0, 1).all()
+    assert metrics.loc[metrics["participant_id"].str.startswith("sub-iknow")].empty
+
+
+def test_nothing_is_left_to_do(finished, snakemake):
+    done = snakemake(finished[0])
+    assert done.returncode == 0 and "Nothing to be done" in done.stdout, done.stdout
+
+
+def test_same_numbers_from_the_dataset_alone_without_truth(finished, snakemake, tmp_path):
+    folder, _ = finished
+    shutil.copytree(folder / "results/dataset", tmp_path / "given", ignore=shutil.ignore_patterns("truth"))
+    assert not list(tmp_path.rglob("*truth*"))
+    given = {"dataset": {"path": str(tmp_path / "given"), "simulated": False, "faults": "refuse"}}
+    done = snakemake(tmp_path, FAMILY, config=given)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert (tmp_path / FAMILY).read_bytes() == (folder / FAMILY).read_bytes()
+
+
+def test_no_header_text_of_the_input_reaches_the_analysis(finished):
+    import nibabel as nib
+
+    folder, _ = finished
+    for path in (folder / "results/preprocessed").rglob("*.nii.gz"):
+        header = nib.load(path).header
+        assert header["descrip"].tobytes().strip(b"\0") == b""

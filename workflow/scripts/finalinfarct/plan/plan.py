@@ -187,6 +187,11 @@ class Plan:
         files = ["results/metrics/" + "/".join(family) + ".tsv" for family in wanted]
         return files + ["results/metrics/mismatch.tsv"] * (table == "table3")
 
+    def shown_predictions(self):
+        """Return the prediction folders of the status-specific models and of the mismatch model, by name."""
+        folders = {name: "results/predictions/" + "/".join(("late", "-".join(INPUTS), name)) for name in TRAINING_SETS[1:]}
+        return {**folders, "mismatch": "results/predictions/mismatch"}
+
     def closing_words(self):
         """Return what a finished run prints: where the tables are, and tables 2 and 3 where they were made."""
         tables = sorted(Path("results").glob("table*.md"))

@@ -1,0 +1,151 @@
+"""All that speaks TensorFlow: its set-up, the fused batch normalisation, one training update, and inference.
+
+A training of the small protocol has about a hundred updates, so that tracing costs as much as training. Hence kernels that do in one operation what
+Keras composes from many: batch normalisation and Adam, each tested against Keras's own.
+"""
+
+import logging
+
+import keras
+import tensorflow as tf
+
+from finalinfarct.learning.loss import dice_terms, weighted_dice_loss
+
+log = logging.getLogger(__name__)
+
+
+def configure(threads, seed):
+    """Set threads, seed and determinism of the process. Threads can only be set before TensorFlow's first operation.
+
+    Parameters
+    ----------
+    threads : int
+        Threads within and between operations.
+    seed : int
+        Seed of Python, NumPy and Keras: initial weights and dropout.
+    """
+    current = (tf.config.threading.get_intra_op_parallelism_threads(), tf.config.threading.get_inter_op_parallelism_threads())
+    if current != (threads, threads):
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        except RuntimeError:
+            log.warning("TensorFlow runs already with other thread settings than %d; they stay", threads)
+    graphics_cards = tf.config.list_physical_devices("GPU")
+    for card in graphics_cards:
+        try:
+            tf.config.experimental.set_memory_growth(card, True)
+        except RuntimeError:
+            log.warning("the memory of %s is reserved already", card.name)
+    # The graph optimiser gains nothing on a CPU here (the kernels are fused already) and takes about a second per network.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not graphics_cards})
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def device_name():
+    """Name of the device that computes, such as ``CPU`` or that of the graphics card."""
+    cards = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(cards[0]).get("device_name", "GPU") if cards else "CPU"
+
+
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's batch normalisation of channels-last images by TensorFlow's fused kernel.
+
+    It has the same weights, arithmetic and, by its name, the same place in a weights file as the layer that it derives from.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        """Normalise (slices, X, Y, channels), float32; in training by the batch, with the moving averages updated."""
+        scale, offset, mean, variance = (v.value for v in (self.gamma, self.beta, self.moving_mean, self.moving_variance))
+        kernel = {"x": inputs, "scale": scale, "offset": offset, "epsilon": self.epsilon}
+        if not training:
+            return tf.raw_ops.FusedBatchNormV3(mean=mean, variance=variance, is_training=False, **kernel).y
+        result = tf.raw_ops.FusedBatchNormV3(mean=[], variance=[], is_training=True, **kernel)
+        # The kernel returns the variance with n - 1 in the denominator; Keras's moving average takes the one with n.
+        biased = result.batch_variance * (1.0 - inputs.shape[-1] / tf.cast(tf.size(inputs), tf.float32))
+        mean.assign_sub((mean - result.batch_mean) * (1.0 - self.momentum))
+        variance.assign_sub((variance - biased) * (1.0 - self.momentum))
+        return result.y
+
+
+class TrainingStep:
+    """One update by Adam (Kingma and Ba 2015, with Keras's constants) on the weighted Dice loss plus the L2 penalty.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Network to train; its weights are changed in place.
+    lesion_weight, denominator
+        As for ``weighted_dice_loss``.
+    """
+
+    BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+
+    def __init__(self, network, lesion_weight, denominator):
+        self.network = network
+        self.lesion_weight, self.denominator = lesion_weight, denominator
+        self.weights = [variable.value for variable in network.trainable_variables]
+        self.first_moments = [tf.Variable(tf.zeros(w.shape), trainable=False) for w in self.weights]
+        self.second_moments = [tf.Variable(tf.zeros(w.shape), trainable=False) for w in self.weights]
+        # The batch is left open, so that the last, smaller batch of an epoch is not traced again.
+        signature = [
+            tf.TensorSpec((None, *network.input_shape[1:]), tf.float32),
+            tf.TensorSpec((None, *network.input_shape[1:3]), tf.uint8),
+            tf.TensorSpec((), tf.float32),
+            tf.TensorSpec((), tf.float32),
+        ]
+        self._update = tf.function(self._trace, input_signature=signature, autograph=False)
+
+    def __call__(self, images, labels, rate, updates):
+        """Update the weights once.
+
+        Parameters
+        ----------
+        images, labels : numpy.ndarray
+            float32, (slices, X, Y, inputs); uint8, (slices, X, Y).
+        rate : float
+            Learning rate of this update.
+        updates : int
+            Number of updates done before.
+
+        Returns
+        -------
+        tensor
+            Scalar, loss before the update. Reading it waits for the device.
+        """
+        return self._update(images, labels, float(rate), float(updates))
+
+    def _trace(self, images, labels, rate, updates):
+        with tf.GradientTape() as tape:
+            probabilities = self.network(images, training=True)
+            loss = weighted_dice_loss(labels, probabilities, self.lesion_weight, self.denominator) + tf.add_n(self.network.losses)
+        gradients = tape.gradient(loss, self.weights)
+        powers = {"beta1_power": self.BETA_1 ** (updates + 1.0), "beta2_power": self.BETA_2 ** (updates + 1.0)}
+        for weight, first, second, gradient in zip(self.weights, self.first_moments, self.second_moments, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle,
+                m=first.handle,
+                v=second.handle,
+                lr=rate,
+                beta1=self.BETA_1,
+                beta2=self.BETA_2,
+                epsilon=self.EPSILON,
+                grad=gradient,
+                **powers,
+            )
+        return loss
+
+
+def make_inference(network):
+    """Compile a network's prediction: images (slices, X, Y, inputs) to probabilities (slices, X, Y, 3). It follows later changes of the weights."""
+    signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
+    return tf.function(lambda images: network(images, training=False), input_signature=signature, autograph=False)
+
+
+def make_validation(network, denominator):
+    """Compile ``dice_terms`` of a network's prediction: images, labels to (2, 3)."""
+    signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32), tf.TensorSpec((None, *network.input_shape[1:3]), tf.uint8)]
+    return tf.function(
+        lambda images, labels: dice_terms(labels, network(images, training=False), denominator), input_signature=signature, autograph=False
+    )

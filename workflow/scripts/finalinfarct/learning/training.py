@@ -1,0 +1,177 @@
+"""Training of one network: one model family, one fold."""
+
+import csv
+import hashlib
+import logging
+import os
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+
+from finalinfarct.dataset.images import write_json
+from finalinfarct.errors import InputError
+from finalinfarct.learning.folds import find_fold, read_folds
+from finalinfarct.learning.loss import multiclass_dice_from_terms
+from finalinfarct.learning.network import count_parameters, network_from_settings
+from finalinfarct.learning.schedule import EarlyStopping, learning_rate
+from finalinfarct.learning.slices import load_slices
+
+HISTORY_COLUMNS = ("epoch", "loss", "validation_dice", "learning_rate", "seconds")
+log = logging.getLogger(__name__)
+
+
+def train(slices, folds, fold, training_set, inputs, fusion, matrix, settings, weights_out, history_out, environment_out, seed, threads=1):
+    """Train the network of one model family on one fold (Debs et al. 2021, appendix B).
+
+    With the same seed, machine and number of threads, the weights on a CPU are the same, bit for bit.
+
+    Parameters
+    ----------
+    slices : str or Path
+        File of ``pack_slices``.
+    folds : str or Path
+        File of ``write_folds``.
+    fold : int
+        Fold, from 1.
+    training_set : str
+        ``all``, ``reperfused`` or ``nonreperfused``.
+    inputs : list of str
+        Inputs of the network, such as ``["DWI", "ADC"]``.
+    fusion : str
+        ``late`` or ``early``.
+    matrix : int
+        Height and width of a slice in voxels.
+    settings : dict
+        ``training`` of the configuration: epochs, batch_size, learning_rate, learning_rate_decay, l2, dropout, lesion_weight, dice_denominator,
+        batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last) and
+        early_stopping (minimum_improvement, patience).
+    weights_out, history_out, environment_out : str or Path
+        Keras weights (``.weights.h5``); CSV with one row an epoch; JSON with versions, device, seed, hashes and counts. What differs between two
+        equal trainings stands under its key ``timing``.
+    seed : int
+        Seed of initial weights, dropout and the order of the slices.
+    threads : int
+        CPU threads.
+
+    Raises
+    ------
+    InputError
+        The slices do not fit the folds, inputs or matrix, or the training diverged.
+    """
+    begin = time.perf_counter()
+    members = find_fold(read_folds(folds), fold)["training_sets"][training_set]
+    data = {part: load_slices(slices, members[part], inputs) for part in ("training", "validation")}
+    found = data["training"][0].shape[1:3]
+    if found != (matrix, matrix):
+        raise InputError(slices, f"slices of {found[0]}x{found[1]} voxels", f"set images.matrix, now {matrix}, to that, or make the slices again")
+    log.info("fold %s: %d training and %d validation slices", fold, len(data["training"][0]), len(data["validation"][0]))
+    from finalinfarct.learning import step
+
+    step.configure(threads, seed)
+    network = network_from_settings(fusion, inputs, matrix, settings)
+    log.info("%s fusion of %s: %d parameters, ready after %.1f s", fusion, ", ".join(inputs), count_parameters(network), time.perf_counter() - begin)
+    history, weights = _fit(network, data, settings, seed, slices)
+    network.set_weights(weights)
+    _save_weights(network, weights_out)
+    _write_history(history, history_out)
+    environment = {
+        "backend": "tensorflow",
+        "device": step.device_name(),
+        "processor": platform.processor() or platform.machine(),
+        "versions": _versions(),
+        "fold": int(fold),
+        "training_set": training_set,
+        "inputs": list(inputs),
+        "fusion": fusion,
+        "matrix": int(matrix),
+        "seed": int(seed),
+        "threads": int(threads),
+        "settings": settings,
+        "trainable_parameters": count_parameters(network),
+        "patients": {part: len(members[part]) for part in data},
+        "slices": {part: len(data[part][0]) for part in data},
+        "sha256": {"slices": _sha256(slices), "folds": _sha256(folds)},
+        "epochs": len(history),
+        "best_epoch": max(history, key=lambda row: row["validation_dice"])["epoch"],
+        "timing": {"seconds": round(time.perf_counter() - begin, 1)},
+    }
+    write_json(environment_out, environment)
+
+
+def _fit(network, data, settings, seed, slices):
+    """Train until early stopping or the last epoch; return the history and the weights to keep."""
+    from finalinfarct.learning import step
+
+    update = step.TrainingStep(network, settings["lesion_weight"], settings["dice_denominator"])
+    validate = step.make_validation(network, settings["dice_denominator"])
+    stopping = EarlyStopping(**settings["early_stopping"])
+    images, labels = data["training"]
+    size, updates, history, kept = settings["batch_size"], 0, [], None
+    begin = time.perf_counter()
+    for epoch in range(1, settings["epochs"] + 1):
+        epoch_begin = time.perf_counter()
+        order = np.random.default_rng([seed, epoch]).permutation(len(images))
+        losses = []
+        for rows in np.split(order, range(size, len(order), size)):
+            rate = learning_rate(settings["learning_rate"], settings["learning_rate_decay"], updates)
+            losses.append((len(rows), update(images[rows], labels[rows], rate, updates)))
+            updates += 1
+        loss = sum(count * float(value) for count, value in losses) / len(images)
+        if not np.isfinite(loss):
+            raise InputError(slices, f"the loss became {loss} in epoch {epoch}", "lower training.learning_rate, or check the normalised images")
+        dice = _validation_dice(validate, *data["validation"], size)
+        now = time.perf_counter()
+        history.append({"epoch": epoch, "loss": loss, "validation_dice": dice, "learning_rate": rate, "seconds": now - epoch_begin})
+        if stopping.update(dice) or settings["weights"] == "last":
+            kept = network.get_weights()
+        left_s = (now - begin) / epoch * (settings["epochs"] - epoch)
+        log.info(
+            "epoch %d of %d: loss %.4f, validation Dice %.4f, rate %.3g, %.1f s, at most %.0f s left",
+            *(epoch, settings["epochs"], loss, dice, rate, now - epoch_begin, left_s),
+        )
+        if stopping.stop:
+            log.info("stopped: no rise of the validation Dice by more than %g in %d epochs", stopping.minimum_improvement, stopping.patience)
+            break
+    return history, kept
+
+
+def _validation_dice(validate, images, labels, size):
+    """Multi-class Dice over all validation slices together, whatever the batches."""
+    terms = sum(np.asarray(validate(images[i : i + size], labels[i : i + size])).astype(np.float64) for i in range(0, len(images), size))
+    return float(multiclass_dice_from_terms(terms))
+
+
+def _save_weights(network, path):
+    """Write a Keras weights file, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    network.save_weights(partial)
+    os.replace(partial, path)
+
+
+def _write_history(history, path):
+    """Write the history as CSV, one row an epoch."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, HISTORY_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: row[key] if key == "epoch" else f"{row[key]:.6g}" for key in HISTORY_COLUMNS} for row in history)
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _versions():
+    """Versions of what computes. Asked of the modules: TensorFlow's distributions have several names."""
+    import h5py
+    import keras
+    import tensorflow as tf
+
+    modules = {"tensorflow": tf, "keras": keras, "numpy": np, "h5py": h5py}
+    return {"python": platform.python_version()} | {name: module.__version__ for name, module in modules.items()}

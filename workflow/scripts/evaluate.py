@@ -3,7 +3,7 @@
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.door import door
 from finalinfarct.evaluation.family import evaluate_predictions
-from finalinfarct.learning.folds import read_folds, test_folds
+from finalinfarct.learning.folds import read_folds
 
 with door(snakemake):
     params, family = snakemake.params, [snakemake.wildcards.get(name) for name in ("fusion", "inputs", "training_set")]
@@ -15,12 +15,13 @@ with door(snakemake):
         {
             "participant_id": name,
             "status": status[name],
-            "fold": fold,
+            "fold": fold["fold"],
             "mask": stem.format(name, "mask"),
             "probability": stem.format(name, "probseg") if method == "cnn" else None,
             "tmax": params.tmax.format(participant=name, session="baseline", image="Tmax"),
             **{image: params[image].format(participant=name) for image in images},
         }
-        for name, fold in test_folds(read_folds(snakemake.input.folds)).items()
+        for fold in read_folds(snakemake.input.folds)["folds"]
+        for name in fold["test"]
     ]
     evaluate_predictions(patients, method, *family, params.seed, snakemake.output.metrics)

@@ -18,4 +18,5 @@ with door(snakemake):
         threshold=snakemake.params.threshold,
         output_folder=snakemake.output.folder,
         threads=snakemake.threads,
+        training_set=snakemake.wildcards.training_set,
     )

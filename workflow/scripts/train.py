@@ -1,14 +1,13 @@
 """Door: one training, of one model family on one fold."""
 
 from finalinfarct.door import door
-from finalinfarct.learning.folds import read_folds
 from finalinfarct.learning.training import train
 
 with door(snakemake):
     wildcards, settings = snakemake.wildcards, dict(snakemake.params.settings)
     train(
         slices=snakemake.input.slices,
-        folds=read_folds(snakemake.input.folds),
+        folds=snakemake.input.folds,
         fold=int(wildcards.fold),
         training_set=wildcards.training_set,
         inputs=wildcards.inputs.split("-"),

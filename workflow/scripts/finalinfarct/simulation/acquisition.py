@@ -130,8 +130,8 @@ def acquire_perfusion(patient, settings, session):
     distortion = geometry.epi_distortion(rng, fine, anatomy)
     bolus = {
         "arrival_s": float(rng.uniform(14.5, 18.0)),
-        "shape": float(rng.uniform(2.6, 3.4)),
-        "scale_s": float(rng.uniform(1.3, 1.8)),
+        "shape": float(rng.uniform(2.2, 2.8)),
+        "scale_s": float(rng.uniform(1.05, 1.4)),
         "recirculation": float(rng.uniform(0.12, 0.22)),
         "plateau": float(rng.uniform(0.08, 0.14)),
     }
@@ -145,7 +145,7 @@ def acquire_perfusion(patient, settings, session):
     maps = dict(zip(names, geometry.sample(sources, fine, grid, pose, distortion), strict=True))
     maps["delay"] = maps["delay"] / np.maximum(maps["brain"], 0.05)
     maps["mtt"] = np.where(maps["cbf"] > 0.05, 60 * maps["cbv"] / np.maximum(maps["cbf"], 0.05), 4.0)
-    maps["dispersion"] = 0.2 + 0.15 * maps["delay"]  # slower routes disperse the bolus more (Calamante 2000)
+    maps["dispersion"] = 0.2 + 0.06 * maps["delay"]  # slower routes disperse the bolus more (Calamante 2000)
     clean = bolus_signal(maps, bolus, frames, repetition_s, dsc["echo_time_ms"] / 1000.0)
     motion = geometry.motion_poses(rng, frames)
     series = signals.rician(rng, geometry.move_frames(clean, grid, motion), DSC_NOISE) * DSC_SCALE
@@ -175,7 +175,11 @@ def bolus_signal(maps, bolus, frames, repetition_time_s, echo_time_s):
     bolus : dict
         For ``signals.arterial_input``.
     frames : int
-    repetition_time_s, echo_time_s : float
+        Number of frames.
+    repetition_time_s : float
+        Time between frames, s.
+    echo_time_s : float
+        Echo time, s.
 
     Returns
     -------
@@ -187,14 +191,13 @@ def bolus_signal(maps, bolus, frames, repetition_time_s, echo_time_s):
     static = sum(maps[name][..., None] * weights[name] for name in ("scalp", "soft", "bone", "eye"))
     perfused = (maps["cbf"] > 0.05) & (maps["brain"] > 0.02)
     left = np.ones(brain_part.shape, np.float32)
-    left[perfused] = np.exp(
-        -signals.tissue_curves(bolus, frames, repetition_time_s, *(maps[k][perfused] for k in ("cbf", "mtt", "delay", "dispersion")))
-    )
+    voxels = [maps[name][perfused] for name in ("cbf", "mtt", "delay", "dispersion")]
+    left[perfused] = np.exp(-signals.tissue_curves(bolus, frames, repetition_time_s, *voxels))
     left *= 1 - (maps["artery"] + maps["sinus"])[..., None]
     for name, lag_s, spread_s, share in (("artery", -0.6, 0.3, 1.0), ("sinus", 4.0, 3.0, 0.9)):
         where = maps[name] > 0.01
         late = np.maximum(maps["delay"][where] + lag_s, 0) if name == "artery" else np.full(where.sum(), lag_s)
-        spread = np.full(late.size, spread_s) + (0.15 * late if name == "artery" else 0)
+        spread = np.full(late.size, spread_s) + (0.06 * late if name == "artery" else 0)
         # a residue function exp(-t/spread) with a blood volume of 100 % is the delayed and dispersed arterial curve itself
         cbf = share * 6000.0 * signals.KH / signals.RHO / signals.TISSUE_TO_BLOOD_RELAXIVITY / spread
         curve = signals.tissue_curves(bolus, frames, repetition_time_s, cbf, spread, late, np.zeros(late.size))

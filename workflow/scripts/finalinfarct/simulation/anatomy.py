@@ -43,7 +43,9 @@ def build_anatomy(rng, grid, age):
     Parameters
     ----------
     rng : numpy.random.Generator
+        The patient's stream for this step.
     grid : Grid
+        Simulation grid.
     age : float
         Years; widens ventricles and sulci.
 

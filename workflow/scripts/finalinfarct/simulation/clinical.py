@@ -45,7 +45,9 @@ def draw_participants(settings):
         described = settings["cohorts"][cohort]
         reperfused = np.zeros(n, bool)
         reperfused[rng.permutation(n)[: described["reperfused"]]] = True
-        core_z = ndtri(_stratified(rng, n))
+        core_z = np.empty(n)
+        for status in (True, False):  # each status has the whole range of lesions
+            core_z[reperfused == status] = ndtri(_stratified(rng, np.count_nonzero(reperfused == status)))
         nihss_z = LESION_NIHSS_CORRELATION * core_z + np.sqrt(1 - LESION_NIHSS_CORRELATION**2) * ndtri(_stratified(rng, n))
         core_ml = _by_quartiles(core_z, *DWI_LESION_ML, logarithmic=True)
         age = _by_quartiles(ndtri(_stratified(rng, n)), *AGE_YEARS)
@@ -65,10 +67,10 @@ def draw_participants(settings):
                     "participant_id": participant_id,
                     "cohort": cohort,
                     "mtici": grade,
-                    "age": int(round(age[k])),
+                    "age": round(float(age[k])),
                     "sex": "F" if women[k] else "M",
-                    "nihss": int(round(nihss[k])),
-                    "onset_to_mri_min": int(round(onset[k])),
+                    "nihss": round(float(nihss[k])),
+                    "onset_to_mri_min": round(float(onset[k])),
                     "iv_tpa": "yes" if tpa[k] else "no",
                     "occlusion_site": site[k],
                     "cervical_ica": "yes" if cervical[k] else "no",

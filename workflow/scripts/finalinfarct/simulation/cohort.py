@@ -82,13 +82,14 @@ def simulate_participants(settings, dataset):
     write_json(dataset / "participants.json", COLUMN_DESCRIPTIONS)
     software = [{"Name": "finalinfarct", "Description": f"Simulation, seed {settings['seed']}"}]
     common = {"BIDSVersion": "1.9.0", "License": "CC0", "Authors": ["The finalinfarct simulation"], "GeneratedBy": software}
+    common["Acknowledgements"] = DESCRIPTION
     write_json(
         dataset / "dataset_description.json",
-        common | {"Name": "Simulated acute stroke cohort", "DatasetType": "raw", "Acknowledgements": DESCRIPTION},
+        common | {"Name": "Simulated acute stroke cohort", "DatasetType": "raw"},
     )
     for name, title in (("lesions", "Simulated expert lesion masks"), ("truth", "Hidden truth of the simulated cohort")):
         folder = dataset / "derivatives" / name
-        write_json(folder / "dataset_description.json", common | {"Name": title, "DatasetType": "derivative", "Acknowledgements": DESCRIPTION})
+        write_json(folder / "dataset_description.json", common | {"Name": title, "DatasetType": "derivative"})
     (dataset / "README").write_text(README, encoding="utf-8")
     ignored = ["*_dsc.*", *(f"**/perf/*_{name}.*" for name in ("Tmax", "CBF", "CBV"))]
     (dataset / ".bidsignore").write_text("\n".join(ignored) + "\n", encoding="utf-8")
@@ -161,13 +162,8 @@ def _write_diffusion(patient, settings, folders):
     Path(base + ".bval").write_text("0 1000\n", encoding="utf-8")
     # b1000 is the mean of three orthogonal directions: its "direction" is their sum
     Path(base + ".bvec").write_text("0 0.577350\n" * 3, encoding="utf-8")
-    write_image(
-        folders.lesion("baseline", "dwi"),
-        scan["expert"],
-        affine,
-        {"Type": "Lesion", "Manual": True, "Description": "DWI lesion. " + DESCRIPTION},
-        np.uint8,
-    )
+    note = {"Type": "Lesion", "Manual": True, "Description": "DWI lesion. " + DESCRIPTION}
+    write_image(folders.lesion("baseline", "dwi"), scan["expert"], affine, note, np.uint8)
     for name, volume in scan["truth"].items():
         mask = name.endswith("_mask")
         note = {"Description": f"True {name} on the DWI grid. {DESCRIPTION}"} | ({} if mask else {"Units": TRUTH_UNITS[name]})

@@ -44,6 +44,7 @@ def smooth_field(rng, axes, length_mm):
     Parameters
     ----------
     rng : numpy.random.Generator
+        The patient's stream for this step.
     axes : list of numpy.ndarray
         Coordinates in mm along x, y, z, within 168 mm of the origin.
     length_mm : float

@@ -36,7 +36,10 @@ def sample(volumes, source, target, pose=None, displacement=None):
     ----------
     volumes : list of numpy.ndarray
         float32 (X, Y, Z) on ``source``.
-    source, target : Grid
+    source : Grid
+        Simulation grid.
+    target : Grid
+        Grid of the scan.
     pose : numpy.ndarray, optional
         (4, 4) scan mm to head mm.
     displacement : numpy.ndarray, optional

@@ -13,7 +13,7 @@ VIABLE_RELATIVE_FLOW = 0.30
 # Deconvolution by truncated SVD adds about 2.5 s at TR 1.5 s: a physical delay above 3.5 s reads as Tmax > 6 s.
 HYPOPERFUSED_DELAY_S = 3.5
 # Volume of the tissue delayed by more than 3.5 s: lognormal, calibrated to the 80 to 120 ml that anterior large-vessel occlusions show.
-HYPOPERFUSED_MEDIAN_ML = {"ICA+M1": 135.0, "M1": 115.0, "ICA+M2": 85.0, "M2": 65.0}
+HYPOPERFUSED_MEDIAN_ML = {"ICA+M1": 115.0, "M1": 95.0, "ICA+M2": 70.0, "M2": 55.0}
 HYPOPERFUSED_LOG_SD = 0.35
 LONGEST_DELAY_S = (7.0, 13.0)
 LONGEST_MTT_S = 18.0
@@ -29,7 +29,9 @@ def build_haemodynamics(rng, grid, anatomy, site, side, core_ml):
     Parameters
     ----------
     rng : numpy.random.Generator
+        The patient's stream for this step.
     grid : Grid
+        Simulation grid.
     anatomy : dict
         From ``build_anatomy``.
     site : str
@@ -59,7 +61,7 @@ def build_haemodynamics(rng, grid, anatomy, site, side, core_ml):
     longest_s = rng.uniform(*LONGEST_DELAY_S)
     reach = inside & (depth > -8.0)
     whole_ml = reach.sum() * voxel_ml
-    wanted_ml = min(max(wanted_ml, 1.25 * core_ml), 0.8 * whole_ml)
+    wanted_ml = min(max(wanted_ml, 1.15 * core_ml), 0.8 * whole_ml)
     extent_border = _upper_volume_threshold(extent[reach], wanted_ml / voxel_ml)
     beyond = extent - extent_border
     span = max(float(np.quantile(beyond[reach], 0.995)), 0.2)
@@ -85,7 +87,7 @@ def build_haemodynamics(rng, grid, anatomy, site, side, core_ml):
     rest_volume = sum(CBV_NORMAL[name] * anatomy[name] for name in CBV_NORMAL) * (1.0 + 0.1 * scale[3])
     cbf = rest_flow * relative_flow
     # vessels dilate while flow falls, and collapse in the core
-    dilation = 1.0 + 0.5 * (1.0 - relative_flow) * np.clip((relative_flow - 0.1) / 0.4, 0, 1)
+    dilation = 1.0 + 0.3 * (1.0 - relative_flow) * np.clip((relative_flow - 0.1) / 0.4, 0, 1)
     cbv = rest_volume * dilation * np.clip(relative_flow / 0.25, 0.4, 1.0)
     cbv = np.minimum(cbv, cbf * LONGEST_MTT_S / 60.0)
     with np.errstate(divide="ignore", invalid="ignore"):

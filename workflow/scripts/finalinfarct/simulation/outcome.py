@@ -10,8 +10,8 @@ SMALLEST_LESION_ML = 1.5
 STILL_OCCLUDED = {"3": 0.0, "2c": 0.08, "2b": 0.3, "2a": 0.7, "1": 0.9, "0": 1.0, "n/a": 1.0}
 # Calibrated together to the printed mean Dice of the mismatch model, 0.41 and 0.26: see docs/simulation.md.
 FATE_NOISE = {"reperfused": (0.55, 0.45, 0.3), "not": (0.8, 0.6, 0.35)}
-CORE_KEPT_LOG = {"reperfused": (-0.35, 0.6), "not": (-0.1, 0.5)}
-NO_REFLOW, RESILIENT = 0.1, 0.3
+CORE_KEPT_LOG = {"reperfused": (-0.3, 0.6), "not": (-0.25, 0.55)}
+NO_REFLOW, RESILIENT = 0.1, 0.4
 
 
 def draw_final_lesion(rng, grid, anatomy, haemodynamics, mtici, reperfused, nihss):
@@ -25,12 +25,15 @@ def draw_final_lesion(rng, grid, anatomy, haemodynamics, mtici, reperfused, nihs
     Parameters
     ----------
     rng : numpy.random.Generator
+        The patient's stream for this step.
     grid : Grid
+        Simulation grid.
     anatomy, haemodynamics : dict
         From ``build_anatomy`` and ``build_haemodynamics``.
     mtici : str
         Grade, ``n/a`` for a cohort without thrombectomy.
     reperfused : bool
+        Status of the patient.
     nihss : float
         Severe deficits go with poor collaterals here: recruits slightly more.
 

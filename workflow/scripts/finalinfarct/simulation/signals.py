@@ -20,7 +20,7 @@ CORE_ADC = (350.0, 620.0)  # issue of the project: range of the ADC in the core
 KH, RHO = 0.73, 1.04  # haematocrit factor and density of brain tissue, g/ml
 # Peak of TE * delta R2* in a voxel full of artery, at TE 40 ms; and how much stronger the same concentration acts on tissue than on
 # blood (the two relaxivities differ: Kjolby 2006), so that absolute CBF and CBV from DSC come out too high by this factor.
-ARTERIAL_PEAK, TISSUE_TO_BLOOD_RELAXIVITY = 2.3, 3.0
+ARTERIAL_PEAK, TISSUE_TO_BLOOD_RELAXIVITY = 1.9, 3.6
 
 
 def diffusion_signals(anatomy, adc_tissue, t2_gain):
@@ -135,7 +135,9 @@ def tissue_curves(bolus, frames, repetition_time_s, cbf, mtt_s, delay_s, dispers
     bolus : dict
         For ``arterial_input``.
     frames : int
+        Number of frames.
     repetition_time_s : float
+        Time between frames, s.
     cbf : numpy.ndarray
         (N,) ml/100 g/min.
     mtt_s, delay_s, dispersion_s : numpy.ndarray
@@ -149,7 +151,7 @@ def tissue_curves(bolus, frames, repetition_time_s, cbf, mtt_s, delay_s, dispers
     step = repetition_time_s / 6.0
     n = 6 * max(2 * frames, int(np.ceil(256.0 / repetition_time_s)))
     spectrum = np.fft.rfft(arterial_input(np.arange(n) * step, bolus))
-    kept = n // 12 + 1  # the curves hold nothing above the Nyquist frequency of the frames worth having
+    kept = n // 6 + 1  # twice the Nyquist frequency of the frames: a bolus holds nothing above
     omega = 2 * np.pi * np.fft.rfftfreq(n, step)[:kept]
     out = np.empty((len(cbf), frames), np.float32)
     flow = np.asarray(cbf, float) / 6000.0 * RHO / KH * ARTERIAL_PEAK * TISSUE_TO_BLOOD_RELAXIVITY
@@ -159,7 +161,7 @@ def tissue_curves(bolus, frames, repetition_time_s, cbf, mtt_s, delay_s, dispers
         w = omega.astype(np.float32)[None, :]
         response = (flow[part, None].astype(np.float32) * mtt) / ((1 + 1j * w * mtt) * (1 + 1j * w * dispersion))
         response = response * np.exp(-1j * w * delay) * spectrum[None, :kept].astype(np.complex64)
-        out[part] = np.fft.irfft(response, n // 6, axis=1)[:, :frames] / 6.0
+        out[part] = np.fft.irfft(response, n // 3, axis=1)[:, : 2 * frames : 2] / 3.0
     return out
 
 

@@ -1,5 +1,7 @@
 """Vascular territories, arteries and venous sinuses as smooth functions of MNI152 coordinates."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from finalinfarct.simulation.fields import sigmoid, smooth_field
@@ -14,7 +16,7 @@ ARTERIES_MNI_MM = {
     "aca": [(10, 3, -16), (3, 12, -14), (3, 30, -4), (3, 38, 12), (3, 22, 32), (3, -5, 44)],
     "pca": [(2, -16, -16), (12, -24, -12), (22, -36, -4), (18, -60, 4)],
 }
-ARTERY_RADIUS_MM = {"ica": 3.6, "m1": 3.4, "m2_superior": 2.4, "m2_inferior": 2.4, "aca": 2.2, "pca": 2.0}
+ARTERY_RADIUS_MM = {"ica": 4.2, "m1": 4.2, "m2_superior": 3.0, "m2_inferior": 3.0, "aca": 2.4, "pca": 2.2}
 SINUSES_MNI_MM = [[(0, 60, 50), (0, 20, 80), (0, -30, 84), (0, -75, 58), (0, -104, 20), (0, -106, -2)], [(0, -38, 2), (0, -62, 18), (0, -104, 20)]]
 SINUS_RADIUS_MM = 3.0
 
@@ -27,6 +29,7 @@ def territory_depth(rng, mni, axes, site, side):
     Parameters
     ----------
     rng : numpy.random.Generator
+        The patient's stream for this step.
     mni : numpy.ndarray
         (3, X, Y, Z) coordinates in mm.
     axes : list of numpy.ndarray
@@ -92,7 +95,7 @@ def vessel_fractions(mni, voxel_mm):
 
 def _paint(target, mni, course, radius_mm, voxel_mm):
     """Raise ``target`` to the fraction of a tube along ``course``; only the box around each segment is visited."""
-    for start, end in zip(course[:-1], course[1:], strict=True):
+    for start, end in pairwise(course):
         reach = radius_mm + 2 * voxel_mm
         near = np.ones(target.shape, bool)
         for k in range(3):

@@ -1,0 +1,33 @@
+"""Agreement of a lesion mask with another, patient by patient: the diffusion lesion with the final or the expert's lesion."""
+
+import pandas as pd
+
+from finalinfarct.dataset.images import read_image, same_grid, voxel_sizes
+from finalinfarct.dataset.tables import write_table
+from finalinfarct.errors import InputError
+from finalinfarct.evaluation.metrics import segmentation_metrics
+
+
+def evaluate_masks(pairs, output):
+    """Write the metrics of one mask against another for every patient.
+
+    Parameters
+    ----------
+    pairs : list of (str, path, path)
+        participant_id, mask that is judged, mask that is taken as true; both on one grid.
+    output : str or Path
+        Table with the columns participant_id, metric, value: the names of ``SEGMENTATION_METRICS``; undefined is ``n/a``.
+
+    Raises
+    ------
+    InputError
+        Masks of a patient on different grids.
+    """
+    rows = []
+    for participant, prediction_path, truth_path in pairs:
+        prediction, truth = read_image(prediction_path, ndim=3), read_image(truth_path, ndim=3)
+        if not same_grid(prediction, truth):
+            raise InputError(prediction_path, f"not on the grid of {truth_path}", "resample both to the reference")
+        values = segmentation_metrics(prediction.get_fdata() > 0.5, truth.get_fdata() > 0.5, voxel_sizes(truth.affine))
+        rows += [(participant, metric, value) for metric, value in values.items()]
+    write_table(pd.DataFrame(rows, columns=["participant_id", "metric", "value"]), output)

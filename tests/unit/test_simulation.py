@@ -9,6 +9,7 @@ from finalinfarct.dataset.images import read_image, same_grid
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.errors import InputError
 from finalinfarct.simulation.acquisition import acquire_diffusion
+from finalinfarct.simulation.calibration import truth_statistics
 from finalinfarct.simulation.clinical import draw_participants
 from finalinfarct.simulation.cohort import simulate_participants, simulate_patient
 from finalinfarct.simulation.naming import participant_ids
@@ -161,3 +162,15 @@ def test_clinical_variables_follow_table_a5():
 def test_unknown_participant_is_refused():
     with pytest.raises(InputError, match="sub-gamma001"):
         build_patient("sub-gamma001", SETTINGS)
+
+
+def test_mismatch_rule_on_the_truth_is_calibrated_to_the_printed_dice():
+    paper = {"patients": 92, "reperfused": 74, "dwi_matrix": 64, "h3_perfusion": False, "followup_day": 6}
+    settings = SETTINGS | {"seed": 2021, "slices": 20, "slice_thickness_mm": 5.0, "cohorts": {"hibiscus": paper}}
+    rows = draw_participants(settings)
+    chosen = [row["participant_id"] for row in rows if row["reperfused"]][::3] + [row["participant_id"] for row in rows if not row["reperfused"]]
+    table = truth_statistics(chosen, settings)
+    dsc = table.groupby("reperfused")["mismatch_dsc"].mean()
+    assert dsc[True] == pytest.approx(0.41, abs=0.1)
+    assert dsc[False] == pytest.approx(0.26, abs=0.1)
+    assert table["final_ml"].min() >= 1.0

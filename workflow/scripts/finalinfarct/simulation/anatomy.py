@@ -69,7 +69,7 @@ def build_anatomy(rng, grid, age):
     csf = np.clip(intracranial - gm - wm, 0, 1)
     # The template is a mean of many brains: raising the fractions to a power gives back the crisp borders of one brain.
     atrophy = np.clip((age - 60.0) / 30.0 + 0.4 * rng.standard_normal(), -1.0, 1.5)
-    gm, wm, csf = gm**1.7, wm**1.7, csf ** (1.45 - 0.4 * atrophy)
+    gm, wm, csf = gm**1.7, wm**1.7, csf ** (1.15 - 0.3 * atrophy)
     total = np.maximum(gm + wm + csf, 1e-6)
     gm, wm, csf = (part / total * intracranial for part in (gm, wm, csf))
 

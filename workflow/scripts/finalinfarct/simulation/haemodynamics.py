@@ -45,7 +45,7 @@ def build_haemodynamics(rng, grid, anatomy, site, side, core_ml):
     -------
     dict
         Volumes float32: ``delay_s``, ``relative_flow`` (1 normal), ``cbf``, ``cbv``, ``mtt_s``, ``deficit`` (-ln relative flow); bool:
-        ``core``, ``hypoperfused``, ``tissue`` (grey or white matter of the affected hemisphere or near it); floats ``core_ml``,
+        ``core``, ``hypoperfused``, ``tissue`` (grey or white matter of the territory or within 5 mm of it); floats ``core_ml``,
         ``hypoperfused_ml`` as reached.
     """
     axes, voxel_ml = grid.axes(), grid.voxel_ml()
@@ -97,7 +97,7 @@ def build_haemodynamics(rng, grid, anatomy, site, side, core_ml):
     return {name: volume.astype(np.float32) for name, volume in maps.items()} | {
         "core": core,
         "hypoperfused": hypoperfused,
-        "tissue": inside & (depth > -12.0),
+        "tissue": inside & (depth > -5.0),
         "core_ml": float(core.sum() * voxel_ml),
         "hypoperfused_ml": float(hypoperfused.sum() * voxel_ml),
     }

@@ -6,12 +6,13 @@ from scipy import ndimage
 from finalinfarct.simulation.fields import smooth_field
 
 SMALLEST_LESION_ML = 1.5
+SMALLEST_ISLAND_ML = 0.15  # an expert does not outline single voxels
 # Share of the hypoperfused tissue that stays without flow, by mTICI (the definition of the grades: Zaidat 2013).
 STILL_OCCLUDED = {"3": 0.0, "2c": 0.08, "2b": 0.3, "2a": 0.7, "1": 0.9, "0": 1.0, "n/a": 1.0}
 # Calibrated together to the printed mean Dice of the mismatch model, 0.41 and 0.26: see docs/simulation.md.
 FATE_NOISE = {"reperfused": (0.55, 0.45, 0.3), "not": (0.8, 0.6, 0.35)}
 CORE_KEPT_LOG = {"reperfused": (-0.3, 0.6), "not": (-0.25, 0.55)}
-NO_REFLOW, RESILIENT = 0.1, 0.4
+NO_REFLOW, RESILIENT = 0.1, 0.25
 
 
 def draw_final_lesion(rng, grid, anatomy, haemodynamics, mtici, reperfused, nihss):
@@ -71,4 +72,14 @@ def draw_final_lesion(rng, grid, anatomy, haemodynamics, mtici, reperfused, nihs
     # an expert's outline runs over the sulci between affected gyri, not along each of them
     closed = ndimage.binary_closing(lesion, ndimage.generate_binary_structure(3, 1), iterations=1)
     lesion = (lesion | closed) & (anatomy["brain"] > 0.5) & (anatomy["csf"] < 0.7)
+    outlined = _without_specks(lesion, SMALLEST_ISLAND_ML / voxel_ml)
+    lesion = outlined if outlined.sum() * voxel_ml >= 1.0 else lesion
     return lesion, {"event": event, "core_kept": kept, "recruited": float(recruited), "final_ml": float(lesion.sum() * voxel_ml)}
+
+
+def _without_specks(lesion, fewest_voxels):
+    """Lesion without the components smaller than ``fewest_voxels``; the largest always stays."""
+    labels, _ = ndimage.label(lesion, np.ones((3, 3, 3)))
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return (sizes >= min(fewest_voxels, sizes.max()))[labels] & lesion

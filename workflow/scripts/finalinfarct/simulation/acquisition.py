@@ -11,7 +11,7 @@ from finalinfarct.simulation.vessels import vessel_fractions
 # Standard deviation of the noise in each channel, and the factor to stored integers.
 DIFFUSION_NOISE, DIFFUSION_SCALE = (0.0055, 0.0040), 2500.0
 FLAIR_NOISE, FLAIR_SCALE = 0.022, 900.0
-DSC_NOISE, DSC_SCALE = 0.0036, 2500.0
+DSC_NOISE, DSC_SCALE = 0.0026, 2500.0
 RATER_WANDER = 0.12  # of the fraction 0.5 at which a rater draws the border
 
 
@@ -128,12 +128,13 @@ def acquire_perfusion(patient, settings, session):
     grid = geometry.scan_grid(dsc["matrix"], settings["field_of_view_mm"], settings)
     pose = geometry.random_pose(rng)
     distortion = geometry.epi_distortion(rng, fine, anatomy)
+    shape = _stream(patient, settings, "bolus")  # heart and vessels are the same in both sessions; only the injection starts at another time
     bolus = {
         "arrival_s": float(rng.uniform(14.5, 18.0)),
-        "shape": float(rng.uniform(2.2, 2.8)),
-        "scale_s": float(rng.uniform(1.05, 1.4)),
-        "recirculation": float(rng.uniform(0.12, 0.22)),
-        "plateau": float(rng.uniform(0.08, 0.14)),
+        "shape": float(shape.uniform(2.2, 2.8)),
+        "scale_s": float(shape.uniform(1.05, 1.4)),
+        "recirculation": float(shape.uniform(0.06, 0.12)),
+        "plateau": float(shape.uniform(0.04, 0.07)),
     }
     artery, sinus = vessel_fractions(anatomy["mni"], fine.spacing[0])
     head = anatomy["brain"] > 0

@@ -17,6 +17,7 @@ HYPOPERFUSED_MEDIAN_ML = {"ICA+M1": 115.0, "M1": 95.0, "ICA+M2": 70.0, "M2": 55.
 HYPOPERFUSED_LOG_SD = 0.35
 LONGEST_DELAY_S = (7.0, 13.0)
 LONGEST_MTT_S = 18.0
+LATER_DELAY_S = 1.2  # collaterals tire in hours of occlusion: chosen, so that noise alone does not feign reperfusion
 
 
 def build_haemodynamics(rng, grid, anatomy, site, side, core_ml):
@@ -104,7 +105,8 @@ def build_haemodynamics(rng, grid, anatomy, site, side, core_ml):
 
 
 def partly_recovered(rng, grid, haemodynamics):
-    """Haemodynamics some hours later without treatment: a share (at most a quarter) of the hypoperfused tissue has recovered.
+    """Haemodynamics some hours later without treatment: 2 to 12 % of the hypoperfused tissue
+    has recovered, and the rest is reached a little later than before.
 
     Returns
     -------
@@ -113,11 +115,12 @@ def partly_recovered(rng, grid, haemodynamics):
     """
     hypoperfused = haemodynamics["hypoperfused"]
     field = smooth_field(rng, grid.axes(), 25.0) - 0.15 * haemodynamics["delay_s"]
-    share = rng.uniform(0.02, 0.25)
+    share = rng.uniform(0.02, 0.12)
     border = np.quantile(field[hypoperfused], 1 - share)
     recovered = sigmoid((field - border) / 0.1)
     later = dict(haemodynamics)
-    later["delay_s"] = (haemodynamics["delay_s"] * (1 - 0.75 * recovered)).astype(np.float32)
+    behind = np.clip(haemodynamics["delay_s"] - 2.0, 0, 1)  # only where an artery is occluded
+    later["delay_s"] = (haemodynamics["delay_s"] * (1 - 0.75 * recovered) + LATER_DELAY_S * behind * (1 - recovered)).astype(np.float32)
     gain = 1 + recovered * (np.minimum(0.9 / haemodynamics["relative_flow"], 3.0) - 1) * (haemodynamics["relative_flow"] < 0.9)
     later["cbf"] = (haemodynamics["cbf"] * gain).astype(np.float32)
     later["mtt_s"] = np.where(later["cbf"] > 0, 60 * later["cbv"] / np.maximum(later["cbf"], 1e-6), 0).astype(np.float32)

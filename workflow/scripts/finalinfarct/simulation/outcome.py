@@ -57,7 +57,7 @@ def draw_final_lesion(rng, grid, anatomy, haemodynamics, mtici, reperfused, nihs
     while True:
         kept = float(np.exp(rng.normal(*CORE_KEPT_LOG[status])))
         occluded = 1.0 if event == "no_reflow" else STILL_OCCLUDED[mtici]
-        tempo = rng.beta(1.2, 4.5) if event != "resilient" else rng.beta(1.0, 25.0)
+        tempo = rng.beta(1.4, 3.8) if event != "resilient" else rng.beta(1.0, 25.0)
         recruited = occluded * tempo * np.clip(0.7 + 0.02 * nihss, 0.7, 1.3)
         final_ml = kept * core_ml + recruited * max(penumbra_ml - core_ml, 0.0) + rng.exponential(1.5)
         if final_ml >= SMALLEST_LESION_ML:

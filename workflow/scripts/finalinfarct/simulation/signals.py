@@ -116,7 +116,7 @@ def arterial_input(time_s, bolus):
         return (since / peak) ** shape_now * np.exp(shape_now - since / scale_now)
 
     first = pass_at(bolus["arrival_s"], shape, scale)
-    second = bolus["recirculation"] * pass_at(bolus["arrival_s"] + 12.0, shape, 1.8 * scale)
+    second = bolus["recirculation"] * pass_at(bolus["arrival_s"] + 12.0, shape, 2.2 * scale)
     since = np.clip(np.asarray(time_s, float) - bolus["arrival_s"] - shape * scale, 0, None)
     rest = bolus["plateau"] * (1 - np.exp(-since / 6.0)) * np.exp(-since / 90.0)
     # fades out long after the last frame, so that the periodic transform of tissue_curves does not wrap around

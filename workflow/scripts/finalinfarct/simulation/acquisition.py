@@ -146,7 +146,7 @@ def acquire_perfusion(patient, settings, session):
     maps = dict(zip(names, geometry.sample(sources, fine, grid, pose, distortion), strict=True))
     maps["delay"] = maps["delay"] / np.maximum(maps["brain"], 0.05)
     maps["mtt"] = np.where(maps["cbf"] > 0.05, 60 * maps["cbv"] / np.maximum(maps["cbf"], 0.05), 4.0)
-    maps["dispersion"] = 0.2 + 0.06 * maps["delay"]  # slower routes disperse the bolus more (Calamante 2000)
+    maps["dispersion"] = 0.2 + 0.06 * maps["delay"]  # slower routes disperse the bolus more
     clean = bolus_signal(maps, bolus, frames, repetition_s, dsc["echo_time_ms"] / 1000.0)
     motion = geometry.motion_poses(rng, frames)
     series = signals.rician(rng, geometry.move_frames(clean, grid, motion), DSC_NOISE) * DSC_SCALE

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-# Relative proton density, T1 s, T2 s, T2* s and ADC 1e-6 mm2/s at 3 T: rounded from the ranges of Stanisz 2005 (T1, T2), Peters 2007
-# (T2*) and Le Bihan 2001 (ADC). Scalp is fat-suppressed in EPI ("epi"); bone is mostly signal-free.
+# Relative proton density, T1 s, T2 s, T2* s and ADC 1e-6 mm2/s at 3 T. T1 and T2 of grey and white matter lie near those of Stanisz 2005;
+# all else is chosen within usual ranges. Scalp is fat-suppressed, bone almost signal-free.
 TISSUES = {
     "gm": {"density": 0.83, "t1_s": 1.45, "t2_s": 0.099, "t2star_s": 0.052, "adc": 830.0},
     "wm": {"density": 0.70, "t1_s": 0.90, "t2_s": 0.078, "t2star_s": 0.050, "adc": 715.0},

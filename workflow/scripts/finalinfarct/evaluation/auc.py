@@ -1,7 +1,7 @@
 """Area under the ROC curve in three modes, on the same voxels for every method (protocol section 6).
 
-Whole-brain AUC flatters, because most of the brain is far from the infarct (Jonsdottir 2009, Stroke 40:3006), so it stands beside the AUC of the affected
-hemisphere and the balanced AUC.
+Whole-brain AUC flatters, because most of the brain is far from the infarct (Jonsdottir 2009, Stroke 40:3006), so it stands beside the AUC of the
+affected hemisphere and the balanced AUC.
 """
 
 import logging
@@ -9,8 +9,8 @@ import logging
 import numpy as np
 
 AUC_MODES = ("auc_brain", "auc_hemisphere", "auc_balanced")
-# Wider than the 6 s of the mismatch model: with the same threshold the model would call all tissue at risk infarcted, and its specificity would be 0 by
-# construction. Olivot et al. 2009 (Stroke 40:469) put the bound of penumbra between 4 and 6 s; this takes the wider.
+# Wider than the 6 s of the mismatch model: with the same threshold the model would call all tissue at risk infarcted, and its specificity would be 0
+# by construction. Olivot et al. 2009 (Stroke 40:469) put the bound of penumbra between 4 and 6 s; this takes the wider.
 AT_RISK_TMAX_S = 4.0
 # A head is not turned further than this; a brain mask whose long axis is, has no clear long axis.
 LARGEST_YAW_DEG = 30.0
@@ -138,7 +138,8 @@ def affected_hemisphere(diffusion_lesion, tmax, brain, affine):
     numpy.ndarray or None
         bool, (X, Y, Z); None where neither decides.
     """
-    offset = midsagittal_offset(brain, affine)
+    # Rounded, so that voxels on the plane fall on neither side by rounding errors.
+    offset = np.round(midsagittal_offset(brain, affine), 6)
     for evidence in (diffusion_lesion & brain, brain & (tmax > AT_RISK_TMAX_S)):
         right, left = int((offset[evidence] > 0).sum()), int((offset[evidence] < 0).sum())
         if right != left:
@@ -149,8 +150,8 @@ def affected_hemisphere(diffusion_lesion, tmax, brain, affine):
 def midsagittal_offset(brain, affine):
     """Distance of every voxel from the midsagittal plane, in mm, positive to the patient's right.
 
-    The plane goes through the centroids of the brain's axial sections (a straight line fitted to them) along the long axis of the sections, so it follows
-    a shifted, tilted or turned head. Both come from the first and second moments of the brain mask.
+    The plane goes through the centroids of the brain's axial sections (a straight line fitted to them) along the long axis of the sections, so it
+    follows a shifted, tilted or turned head. Both come from the first and second moments of the brain mask.
 
     Parameters
     ----------
@@ -164,16 +165,18 @@ def midsagittal_offset(brain, affine):
     numpy.ndarray
         float, (X, Y, Z).
     """
-    x, y, z = np.tensordot(affine[:3, :3], np.indices(brain.shape, sparse=False), axes=1) + affine[:3, 3].reshape(3, 1, 1, 1)
-    height = z[brain] - z[brain].mean()
-    variance = float(np.mean(height**2))
-    centre = {}
-    for name, axis in (("x", x), ("y", y)):
-        slope = float(np.mean(height * axis[brain])) / variance if variance else 0.0
-        centre[name] = axis[brain].mean() + slope * (z - z[brain].mean())
-    dx, dy = x - centre["x"], y - centre["y"]
-    xx, yy, xy = (float(np.mean(product)) for product in (dx[brain] ** 2, dy[brain] ** 2, dx[brain] * dy[brain]))
-    yaw = 0.5 * np.arctan2(2.0 * xy, yy - xx)
+    affine = np.asarray(affine, dtype=float)
+    positions = np.argwhere(brain) @ affine[:3, :3].T + affine[:3, 3]
+    centre, moments = positions.mean(axis=0), np.cov(positions, rowvar=False, bias=True).reshape(3, 3)
+    # A single section has no height, and nothing to fit a line to.
+    lean = moments[:2, 2] / moments[2, 2] if moments[2, 2] > 0 else np.zeros(2)
+    within = moments[:2, :2] - np.outer(lean, lean) * moments[2, 2]
+    yaw = 0.5 * np.arctan2(2.0 * within[0, 1], within[1, 1] - within[0, 0])
     if abs(np.degrees(yaw)) > LARGEST_YAW_DEG:
         yaw = 0.0
-    return dx * np.cos(yaw) - dy * np.sin(yaw)
+    across = np.array([np.cos(yaw), -np.sin(yaw)])
+    normal = np.append(across, -across @ lean)
+    normal /= np.linalg.norm(normal)
+    steps = normal @ affine[:3, :3]
+    lines = [step * np.arange(size) for step, size in zip(steps, brain.shape, strict=True)]
+    return lines[0][:, None, None] + lines[1][:, None] + lines[2] + normal @ (affine[:3, 3] - centre)

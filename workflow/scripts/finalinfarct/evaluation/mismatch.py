@@ -46,8 +46,8 @@ def predict_mismatch(patients, settings, output_folder):
     settings : dict
         tmax_threshold_s.
     output_folder : str or Path
-        Folder, replaced whole or not at all, of ``{id}_space-reference_label-lesion_mask.nii.gz`` (uint8) with JSON side files: the status and the source
-        of the diffusion lesion (expert or automatic).
+        Folder, replaced whole or not at all, of ``{id}_space-reference_label-lesion_mask.nii.gz`` (uint8) with JSON side files: the status and the
+        source of the diffusion lesion (expert or automatic).
 
     Raises
     ------

@@ -1,0 +1,116 @@
+"""When the bolus of contrast agent arrives in a DSC series, and the concentration that its signal drop stands for."""
+
+import numpy as np
+
+# Below 1 % of the pre-bolus signal the voxel is at the noise floor: the logarithm is held there.
+SMALLEST_RELATIVE_SIGNAL = 0.01
+FEWEST_PRE_BOLUS_FRAMES = 3
+LARGEST_UNSTEADY_SHARE = 0.5
+# Arrival: the mean curve of the head leaves the baseline by three standard deviations and by 5 % of its peak.
+ARRIVAL_DEVIATIONS, ARRIVAL_SHARE_OF_PEAK = 3.0, 0.05
+SMALLEST_BOLUS_DEVIATIONS, SMALLEST_BOLUS_DEPTH = 6.0, 0.01
+# A frame before the arrival is unsteady when it lies off the later ones by 1 % of the signal and by four standard deviations.
+UNSTEADY_SHARE, UNSTEADY_DEVIATIONS = 0.01, 4.0
+# The large arteries fill before the head's mean shows it.
+ARTERIAL_LEAD_FRAMES = 1
+
+
+class NoBolusError(ValueError):
+    """The series shows no passage of a bolus; the text says what it shows instead."""
+
+
+def concentration(signal, echo_time_s, baseline_frames):
+    """Change of the transverse relaxation rate, C = -ln(S/S0)/TE (protocol section 2; Ostergaard 1996).
+
+    Parameters
+    ----------
+    signal : numpy.ndarray
+        (..., T), T frames.
+    echo_time_s : float
+        Echo time, s.
+    baseline_frames : slice
+        Pre-bolus frames in the steady state; S0 is their mean.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, (..., T), 1/s, proportional to the concentration of contrast agent; 0 where S0 is not positive. Signals below
+        1 % of S0 are held at 1 %.
+    """
+    signal = np.asarray(signal, np.float32)
+    s0 = signal[..., baseline_frames].mean(axis=-1, keepdims=True)
+    usable = s0 > 0
+    relative = np.maximum(signal / np.where(usable, s0, 1), np.float32(SMALLEST_RELATIVE_SIGNAL))
+    return np.where(usable, np.log(relative) * np.float32(-1.0 / echo_time_s), np.float32(0))
+
+
+def find_bolus(mean_signal):
+    """Find the frames before the bolus from the mean signal of the head.
+
+    The peak is the smallest mean signal. Going back from it, the arrival is the first frame that still stands out of the frames before
+    it; one more frame is left out, since arteries fill earlier than the head's mean. First frames that have not reached the steady
+    state are dropped.
+
+    Parameters
+    ----------
+    mean_signal : numpy.ndarray
+        (T,), mean over the voxels of the head.
+
+    Returns
+    -------
+    dict
+        ``first`` and ``arrival``: frames ``first`` to ``arrival`` - 1 are pre-bolus and steady; ``peak``: frame of the smallest
+        signal; ``depth``: relative drop at the peak; ``tail``: median of the last five frames of the drop, as a share of its peak.
+
+    Raises
+    ------
+    NoBolusError
+        No drop stands out of the noise, or it comes before enough frames are acquired.
+    """
+    signal = np.asarray(mean_signal, float)
+    # the very first frames may be brighter, never darker, so they do not disturb the minimum
+    peak = int(np.argmin(signal))
+    if peak <= FEWEST_PRE_BOLUS_FRAMES:
+        raise NoBolusError(f"the signal is lowest in frame {peak + 1}, with no frames before a bolus")
+    arrival = _arrival(signal, peak)
+    first = _first_steady_frame(signal[:arrival])
+    arrival = max(arrival - ARTERIAL_LEAD_FRAMES, first + FEWEST_PRE_BOLUS_FRAMES)
+    if arrival >= peak:
+        raise NoBolusError(f"fewer than {FEWEST_PRE_BOLUS_FRAMES} steady frames before the signal falls")
+    baseline = signal[first:arrival]
+    level, noise = baseline.mean(), _noise(signal)
+    depth = (level - signal[peak]) / level if level > 0 else 0.0
+    if depth < SMALLEST_BOLUS_DEPTH or level - signal[peak] < SMALLEST_BOLUS_DEVIATIONS * noise:
+        raise NoBolusError(f"no bolus: the mean signal of the head falls by {100 * max(depth, 0):.2g} % at most")
+    tail = (level - np.median(signal[-5:])) / (level - signal[peak])
+    return {"first": first, "arrival": arrival, "peak": peak, "depth": float(depth), "tail": float(tail)}
+
+
+def _arrival(signal, peak):
+    """First frame of the fall to the peak: walks back while the signal stands out of the median of all frames before."""
+    noise = _noise(signal)
+    for frame in range(peak, 0, -1):
+        before = np.median(signal[:frame])
+        border = max(ARRIVAL_DEVIATIONS * noise, ARRIVAL_SHARE_OF_PEAK * (before - signal[peak]))
+        if before - signal[frame] < border:
+            return frame + 1
+    return 1
+
+
+def _noise(signal):
+    """Standard deviation of the frame-to-frame noise, from second differences of the quieter half of the frames."""
+    bend = np.abs(np.diff(signal, n=2))
+    return float(np.median(np.sort(bend)[: max(bend.size // 2, 1)])) / (0.3186 * np.sqrt(6.0))
+
+
+def _first_steady_frame(before):
+    """Number of leading frames to drop: those off the median of the later half of the pre-bolus frames."""
+    later = before[len(before) // 2 :]
+    level = np.median(later)
+    spread = 1.4826 * np.median(np.abs(later - level))
+    border = max(UNSTEADY_SHARE * level, UNSTEADY_DEVIATIONS * spread)
+    most = min(int(LARGEST_UNSTEADY_SHARE * len(before)), len(before) - FEWEST_PRE_BOLUS_FRAMES)
+    first = 0
+    while first < most and abs(before[first] - level) > border:
+        first += 1
+    return first

@@ -1,0 +1,129 @@
+"""Apparent diffusion coefficient (ADC) from b0 and diffusion-weighted volumes, or from the scanner's own map."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from finalinfarct.dataset.check import PLAUSIBLE_ADC_UM2_S
+from finalinfarct.dataset.contract import ADC_TO_UM2_S, LARGEST_B0_S_PER_MM2, read_bvals
+from finalinfarct.dataset.images import read_image, read_sidecar, sidecar_path, write_image
+from finalinfarct.errors import InputError
+from finalinfarct.imaging.grids import check_same_grid
+from finalinfarct.imaging.threshold import otsu_threshold
+
+LOGGER = logging.getLogger(__name__)
+
+# Free water at 37 degrees Celsius has 3000 um2/s: what lies above 4000 is noise, and would stretch every display and normalisation.
+LARGEST_ADC_UM2_S = 4000.0
+SMALLEST_B_S_PER_MM2 = 500.0
+
+
+def adc_map(b0, dwi, b_value):
+    """Mono-exponential ADC of every voxel, ln(S0/Sb)/b (Stejskal and Tanner 1965).
+
+    Parameters
+    ----------
+    b0 : numpy.ndarray
+        Signal without diffusion weighting, any shape.
+    dwi : numpy.ndarray
+        Diffusion-weighted signal (mean over directions), same shape.
+    b_value : float
+        Difference of the b-values of the two, s/mm2.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, um2/s (1e-6 mm2/s), clipped to 0..4000; 0 where one of the signals is not positive.
+    """
+    b0, dwi = np.asarray(b0, np.float32), np.asarray(dwi, np.float32)
+    usable = (b0 > 0) & (dwi > 0)
+    adc = np.zeros(b0.shape, np.float32)
+    adc[usable] = np.log(b0[usable] / dwi[usable]) * np.float32(1e6 / b_value)
+    return np.clip(adc, 0, LARGEST_ADC_UM2_S)
+
+
+def compute_adc(dwi, adc, b0_out, dwi_out, adc_out):
+    """Write b0, the diffusion-weighted volume and the ADC of one patient, on the grid of the series.
+
+    Volumes of b < 50 s/mm2 are averaged to b0, those of the largest b (within 5 %) to the diffusion-weighted volume. The scanner's ADC map
+    replaces the computed one where given. Without b0 in the series, b0 is computed back from that map, S0 = Sb exp(b ADC), and its side
+    file says so.
+
+    Parameters
+    ----------
+    dwi : str or Path
+        Series (X, Y, Z, N) with its ``.bval`` beside it; or one volume (X, Y, Z), which needs ``adc`` and a b-value in the ``.bval`` or as
+        ``DiffusionBValue`` in the side file.
+    adc : str or Path or None
+        The scanner's map on the same grid, with ``Units`` in its side file: um2/s, 1e-6 mm2/s, 1e-3 mm2/s or mm2/s.
+    b0_out, dwi_out, adc_out : str or Path
+        Images to write, with side files; ADC in um2/s.
+
+    Raises
+    ------
+    InputError
+        An image or a b-value is unusable, grids differ, or the ADC map has an unknown or a wrong unit.
+    """
+    series = read_image(dwi)
+    if series.ndim not in (3, 4):
+        raise InputError(dwi, f"{series.ndim} dimensions (shape {series.shape})", "give a diffusion volume or series")
+    volumes = series.get_fdata(dtype=np.float32)
+    volumes = volumes[..., None] if volumes.ndim == 3 else volumes
+    bvals = _b_values(dwi, volumes.shape[3])
+    high = bvals.max()
+    if high < SMALLEST_B_S_PER_MM2:
+        raise InputError(dwi, f"largest b-value {high:g} s/mm2", f"a volume of at least {SMALLEST_B_S_PER_MM2:g} s/mm2 is needed")
+    low_volumes = bvals < LARGEST_B0_S_PER_MM2
+    weighted = volumes[..., bvals >= 0.95 * high].mean(axis=3)
+    b_value = float(bvals[bvals >= 0.95 * high].mean())
+    b0 = volumes[..., low_volumes].mean(axis=3) if low_volumes.any() else None
+    if adc is not None:
+        values, source = _given_adc(adc, dwi, series, weighted), "scanner"
+    elif b0 is not None:
+        values, source = adc_map(b0, weighted, b_value - float(bvals[low_volumes].mean())), "computed"
+    else:
+        raise InputError(dwi, "no b0 volume and no ADC map", "add a b0 to the series, or the scanner's ADC map")
+    measured = b0 is not None
+    if not measured:
+        b0 = weighted * np.exp(np.float32(b_value * 1e-6) * values)
+    note = "mean of the volumes of b < 50 s/mm2" if measured else "computed back from the ADC map: S0 = Sb exp(b ADC)"
+    write_image(b0_out, b0, series.affine, {"Units": "arbitrary", "DiffusionBValue": 0, "Description": note})
+    write_image(dwi_out, weighted, series.affine, {"Units": "arbitrary", "DiffusionBValue": b_value})
+    write_image(adc_out, values, series.affine, {"Units": "um2/s", "AdcSource": source, "LargestValue": LARGEST_ADC_UM2_S})
+    LOGGER.info("ADC of %s: %s, b = %g s/mm2, b0 %s", dwi, source, b_value, "measured" if measured else "computed back")
+
+
+def _b_values(dwi, count):
+    """b-values (count,) in s/mm2 of a series, from its .bval or, for one volume, from its side file."""
+    path = Path(dwi)
+    bval = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".bval")
+    if bval.exists():
+        try:
+            bvals = np.array(read_bvals(bval))
+        except ValueError as fault:
+            raise InputError(bval, f"b-values cannot be read ({fault})", "write one b-value in s/mm2 per volume, separated by spaces") from None
+        if bvals.size != count or not np.isfinite(bvals).all():
+            raise InputError(bval, f"{bvals.size} b-values for {count} volumes", "write one b-value per volume")
+        return bvals
+    value = read_sidecar(dwi).get("DiffusionBValue")
+    if count == 1 and isinstance(value, int | float):
+        return np.array([float(value)])
+    raise InputError(bval, "the file does not exist", "write one b-value in s/mm2 per volume, separated by spaces")
+
+
+def _given_adc(path, dwi, series, weighted):
+    """The scanner's map in um2/s, refused when its unit is unknown or implausible in the tissue of the diffusion-weighted volume."""
+    image = read_image(path, ndim=3)
+    check_same_grid(path, image, dwi, series)
+    units, known = read_sidecar(path).get("Units"), ", ".join(ADC_TO_UM2_S)
+    if units not in ADC_TO_UM2_S:
+        raise InputError(sidecar_path(path), f"Units of the ADC map: {units!r}", f'write "Units" as one of {known}')
+    values = image.get_fdata(dtype=np.float32) * np.float32(ADC_TO_UM2_S[units])
+    tissue = (weighted > otsu_threshold(weighted)) & (values > 0)
+    median = float(np.median(values[tissue])) if tissue.any() else 0.0
+    low, high = PLAUSIBLE_ADC_UM2_S
+    if not low <= median <= high:
+        found = f"wrong unit of ADC: the median over tissue is {median:g} um2/s, outside {low}-{high}"
+        raise InputError(path, found, f'correct "Units" in its side file ({known}), or the values')
+    return np.clip(values, 0, LARGEST_ADC_UM2_S)

@@ -1,0 +1,54 @@
+"""The grids of images: whether two agree, and the up-sampled one."""
+
+import numpy as np
+
+from finalinfarct.dataset.images import same_grid
+from finalinfarct.errors import InputError
+
+
+def check_same_grid(mask_path, mask, image_path, image):
+    """Refuse a mask that does not lie on the grid of its image.
+
+    Parameters
+    ----------
+    mask_path, image_path : str or Path
+        For the message.
+    mask, image : nibabel.Nifti1Image
+        The two images; of a series, the first three dimensions count.
+
+    Raises
+    ------
+    InputError
+        Shapes or, by more than 0.01 mm, affines differ.
+    """
+    if not same_grid(mask, image):
+        what = f"shape {mask.shape[:3]} against {image.shape[:3]}" if mask.shape[:3] != image.shape[:3] else "same shape, different affines"
+        raise InputError(mask_path, f"on another grid than {image_path} ({what})", "resample it onto that image, nearest neighbour for masks")
+
+
+def upsampled_grid(image, matrix):
+    """Grid with the field of view and the slices of an image and another in-plane matrix.
+
+    The edges of the field of view coincide, so the centre of the first voxel moves by half the difference of the voxel sizes.
+
+    Parameters
+    ----------
+    image : nibabel.Nifti1Image
+        (X, Y, Z[, T]).
+    matrix : int
+        Number of voxels along the first and the second axis.
+
+    Returns
+    -------
+    shape : tuple of int
+        (matrix, matrix, Z).
+    affine : numpy.ndarray
+        (4, 4), voxel indices to mm.
+    """
+    shape = np.array(image.shape[:3])
+    new_shape = np.array([matrix, matrix, shape[2]])
+    scale = shape / new_shape
+    # old index of a new index i: (i + 1/2) * scale - 1/2
+    to_old = np.diag([*scale, 1.0])
+    to_old[:3, 3] = 0.5 * scale - 0.5
+    return tuple(int(n) for n in new_shape), np.asarray(image.affine) @ to_old

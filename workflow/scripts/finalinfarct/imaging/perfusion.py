@@ -1,0 +1,249 @@
+"""Perfusion maps: from a raw DSC series, or as a scanner or another program made them."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from finalinfarct.dataset.check import FEWEST_FRAMES
+from finalinfarct.dataset.images import read_image, read_sidecar, sidecar_path, write_image, write_json
+from finalinfarct.dataset.tables import write_table
+from finalinfarct.errors import InputError
+from finalinfarct.imaging.arterial_input import NoArteryError, arterial_neighbourhood, select_arterial_voxels, usable_curves
+from finalinfarct.imaging.bolus import NoBolusError, concentration, find_bolus
+from finalinfarct.imaging.deconvolution import VOXELS_AT_A_TIME, deconvolve, peak
+from finalinfarct.imaging.grids import check_same_grid
+from finalinfarct.imaging.threshold import head_mask
+
+LOGGER = logging.getLogger(__name__)
+
+TIME_RANGES_S = {"RepetitionTime": (0.3, 5.0), "EchoTime": (0.005, 0.1)}
+MAP_UNITS = {"Tmax": "s", "CBF": "mL/100g/min", "CBV": "mL/100g", "MTT": "s", "TTP": "s"}
+MAP_DESCRIPTIONS = {
+    "Tmax": "Time of the maximum of the residue function, interpolated between frames; times before the arterial input are 0",
+    "CBF": "Cerebral blood flow, the maximum of the residue function",
+    "CBV": "Cerebral blood volume, the area under the tissue curve over that under the arterial input",
+    "MTT": "Mean transit time, 60 CBV/CBF",
+    "TTP": "Time from the end of the pre-bolus frames to the maximum of the tissue curve",
+}
+GIVEN_UNITS = {
+    "Tmax": ("s", "second", "seconds"),
+    "CBF": ("ml/100g/min", "ml/100ml/min", "relative", "arbitrary", "au"),
+    "CBV": ("ml/100g", "ml/100ml", "%", "relative", "arbitrary", "au"),
+}
+LARGEST_PLAUSIBLE_TMAX_S = 100.0
+TRUNCATED_BOLUS_TAIL, LOW_BOLUS_DEPTH, FEWEST_ARTERIAL_VOXELS = 0.5, 0.03, 3
+
+
+def perfusion_maps(curves, arterial_input, repetition_time_s, settings):
+    """CBF, CBV, MTT and Tmax of every voxel (protocol section 2; Ostergaard 1996, Wu 2003).
+
+    CBF = (kH/rho) max R x 6000, CBV = 100 (kH/rho) integral(C)/integral(AIF), MTT = 60 CBV/CBF, Tmax = argmax R.
+
+    Parameters
+    ----------
+    curves : numpy.ndarray
+        (V, T) concentration of tissue.
+    arterial_input : numpy.ndarray
+        (T,), same unit.
+    repetition_time_s : float
+        Time between frames, s.
+    settings : dict
+        ``deconvolution`` (csvd or osvd), ``truncation``, ``oscillation_index``, ``hematocrit_factor`` (kH), ``density_g_per_ml`` (rho).
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        float32, (V,): ``CBF`` ml/100 g/min, ``CBV`` ml/100 g, ``MTT`` s, ``Tmax`` s; none is negative. A voxel whose residue function or area
+        is not positive has 0 in all.
+    """
+    curves = np.asarray(curves, np.float32)
+    factor = settings["hematocrit_factor"] / settings["density_g_per_ml"]
+    height, time_s = np.empty(len(curves), np.float32), np.empty(len(curves), np.float32)
+    options = {"method": settings["deconvolution"], "truncation": settings["truncation"], "oscillation_index": settings["oscillation_index"]}
+    for start in range(0, len(curves), VOXELS_AT_A_TIME):
+        part = slice(start, start + VOXELS_AT_A_TIME)
+        height[part], time_s[part] = peak(deconvolve(curves[part], arterial_input, repetition_time_s, **options), repetition_time_s)
+    volume = 100 * factor * curves.sum(axis=1, dtype=float) / np.sum(arterial_input, dtype=float)
+    usable = (height > 0) & (volume > 0)
+    flow = 6000 * factor * np.where(usable, height, 0)
+    volume = np.where(usable, volume, 0)
+    maps = {
+        "CBF": flow,
+        "CBV": volume,
+        "MTT": np.where(usable, 60 * volume / np.where(usable, flow, 1), 0),
+        "Tmax": np.where(usable, np.maximum(time_s, 0), 0),
+    }
+    return {name: values.astype(np.float32) for name, values in maps.items()}
+
+
+def compute_perfusion(series, settings, outputs, aif_mask_in=None):
+    """Write the perfusion maps of one DSC series, its arterial input and a report, all on the grid of the series.
+
+    Maps are zero outside a rough head mask and where no bolus passes. Time zero of Tmax is the arterial input.
+
+    Parameters
+    ----------
+    series : str or Path
+        (X, Y, Z, T), with RepetitionTime and EchoTime in seconds in its side file.
+    settings : dict
+        As for ``perfusion_maps``.
+    outputs : dict of str to path
+        ``perfref`` (mean pre-bolus image), ``Tmax``, ``CBF``, ``CBV``, ``MTT``, ``TTP``, ``aif`` (TSV: time_s from the first acquired frame,
+        concentration in 1/s), ``aif_mask``, ``report`` (JSON: numbers and flags).
+    aif_mask_in : str or Path, optional
+        Mask of the voxels of the arterial input, on the grid of the series.
+
+    Raises
+    ------
+    InputError
+        The series or its times are unusable, no bolus is found, or no arterial input (given or automatic).
+    """
+    image = read_image(series, ndim=4)
+    times = {key: _time_s(series, key) for key in TIME_RANGES_S}
+    if image.shape[3] < FEWEST_FRAMES:
+        raise InputError(series, f"{image.shape[3]} frames", f"a DSC series needs at least {FEWEST_FRAMES}; check that this is the whole series")
+    signal = image.get_fdata(dtype=np.float32)
+    head = head_mask(np.median(signal, axis=3))
+    try:
+        bolus = find_bolus(signal[head].mean(axis=0)) if head.any() else None
+    except NoBolusError as fault:
+        raise InputError(series, str(fault), "check that this is the DSC series, from before the injection on") from None
+    if bolus is None:
+        raise InputError(series, "no signal in any voxel", "replace the series")
+    signal, baseline = signal[..., bolus["first"] :], slice(0, bolus["arrival"] - bolus["first"])
+    perfref = signal[..., baseline].mean(axis=3)
+    head &= perfref > 0
+    curves = concentration(signal[head], times["EchoTime"], baseline)
+    arterial, source = _arterial_voxels(series, image, head, curves, baseline, aif_mask_in)
+    arterial_input = curves[arterial].mean(axis=0)
+    # the pre-bolus frames hold noise only, which the deconvolution would amplify
+    arterial_input[baseline] = 0
+    maps = perfusion_maps(curves, arterial_input, times["RepetitionTime"], settings)
+    delay = np.where(maps["CBF"] > 0, curves[:, baseline.stop :].argmax(axis=1) + 1, 0)
+    maps["TTP"] = (delay * times["RepetitionTime"]).astype(np.float32)
+
+    side = {"Deconvolution": settings["deconvolution"], "ArterialInput": source, "DroppedFrames": bolus["first"]}
+    for name, values in maps.items():
+        volume = np.zeros(image.shape[:3], np.float32)
+        volume[head] = values
+        write_image(outputs[name], volume, image.affine, side | {"Units": MAP_UNITS[name], "Description": MAP_DESCRIPTIONS[name]})
+    note = {"Units": "arbitrary", "Description": "Mean of the pre-bolus frames in the steady state"}
+    write_image(outputs["perfref"], perfref, image.affine, note)
+    chosen = np.zeros(head.sum(), np.uint8)
+    chosen[arterial] = 1
+    mask = np.zeros(image.shape[:3], np.uint8)
+    mask[head] = chosen
+    write_image(outputs["aif_mask"], mask, image.affine, {"Description": f"Voxels of the arterial input ({source})"}, dtype=np.uint8)
+    time_s = (np.arange(arterial_input.size) + bolus["first"]) * times["RepetitionTime"]
+    write_table(pd.DataFrame({"time_s": time_s, "concentration": arterial_input.astype(float)}), outputs["aif"])
+    report = _report(bolus, baseline, curves, arterial, arterial_input, times, source)
+    write_json(outputs["report"], report)
+    for flag in report["flags"]:
+        LOGGER.warning("%s: %s", series, flag)
+    LOGGER.info("perfusion of %s: %d pre-bolus frames, %d arterial voxels", series, baseline.stop, len(arterial))
+
+
+def _time_s(series, key):
+    """RepetitionTime or EchoTime from the side file, refused when it is missing or not in seconds."""
+    value, side, (low, high) = read_sidecar(series).get(key), sidecar_path(series), TIME_RANGES_S[key]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InputError(side, f"{key} is missing", f'write "{key}" in seconds')
+    if not low <= value <= high:
+        hint = f" (perhaps in milliseconds: {value / 1000:g} s?)" if low <= value / 1000 <= high else ""
+        raise InputError(side, f"{key} is {value}{hint}", f"give it in seconds, from {low} to {high}")
+    return float(value)
+
+
+def _arterial_voxels(series, image, head, curves, baseline, aif_mask_in):
+    """Indices into ``curves`` of the arterial voxels, and their source: given or automatic."""
+    if aif_mask_in is None:
+        inner = arterial_neighbourhood(head)[head]
+        candidates = np.flatnonzero(inner)
+        try:
+            return candidates[select_arterial_voxels(curves[candidates], baseline)], "automatic"
+        except NoArteryError as fault:
+            raise InputError(series, f"no arterial input: {fault}", "give a mask of arterial voxels (label-AIF_mask)") from None
+    mask = read_image(aif_mask_in, ndim=3)
+    check_same_grid(aif_mask_in, mask, series, image)
+    wanted = np.flatnonzero(mask.get_fdata(dtype=np.float32)[head] > 0.5)
+    usable = wanted[usable_curves(curves[wanted], baseline)] if wanted.size else wanted
+    if usable.size == 0:
+        raise InputError(aif_mask_in, "no voxel of the mask shows the passage of a bolus", "mark voxels in an artery, or remove the mask")
+    return usable, "given"
+
+
+def _report(bolus, baseline, curves, arterial, arterial_input, times, source):
+    """Numbers and flags that say how far the maps can be trusted."""
+    peaks, noise = curves.max(axis=1), curves[:, baseline].std(axis=1)
+    contrast = float(np.median(peaks / np.maximum(noise, 1e-6)))
+    flags = []
+    if bolus["tail"] > TRUNCATED_BOLUS_TAIL:
+        flags.append("truncated bolus: the last frames are far from the baseline, so CBV is too low")
+    if bolus["depth"] < LOW_BOLUS_DEPTH:
+        flags.append("weak bolus: the mean signal falls by less than 3 %")
+    if contrast < 3:
+        flags.append("low signal-to-noise ratio: the median voxel's peak is below three standard deviations of its baseline")
+    if len(arterial) < FEWEST_ARTERIAL_VOXELS:
+        flags.append(f"arterial input from {len(arterial)} voxels only")
+    return {
+        "dropped_frames": bolus["first"],
+        "pre_bolus_frames": baseline.stop,
+        "bolus_depth": bolus["depth"],
+        "bolus_tail": bolus["tail"],
+        "median_contrast_to_noise": contrast,
+        "aif_source": source,
+        "aif_voxels": len(arterial),
+        "aif_peak_per_s": float(arterial_input.max()),
+        "aif_peak_s": float(arterial_input.argmax() * times["RepetitionTime"]),
+        "repetition_time_s": times["RepetitionTime"],
+        "echo_time_s": times["EchoTime"],
+        "flags": flags,
+    }
+
+
+def use_given_maps(tmax, cbf, cbv, outputs):
+    """Write perfusion maps that a scanner or another program made in the form of ``compute_perfusion``.
+
+    Parameters
+    ----------
+    tmax, cbf, cbv : str or Path
+        Maps on one grid. Tmax has ``Units`` s in its side file; CBF and CBV have ml/100g/min and ml/100g, or are relative (also when
+        nothing is said).
+    outputs : dict of str to path
+        ``perfref`` (the CBF map, which shows anatomy best), ``Tmax``, ``CBF``, ``CBV``, ``MTT`` = 60 CBV/CBF.
+
+    Raises
+    ------
+    InputError
+        A map is unusable, grids differ, or a unit is unknown.
+    """
+    images, units = {}, {}
+    for name, path in (("Tmax", tmax), ("CBF", cbf), ("CBV", cbv)):
+        images[name] = read_image(path, ndim=3)
+        check_same_grid(path, images[name], tmax, images["Tmax"])
+        units[name] = _given_unit(name, path)
+    maps = {name: np.maximum(image.get_fdata(dtype=np.float32), 0) for name, image in images.items()}
+    perfused = maps["CBF"] > 0
+    if not perfused.any():
+        raise InputError(cbf, "no positive value", "replace the map")
+    middle = float(np.median(maps["Tmax"][perfused]))
+    if middle > LARGEST_PLAUSIBLE_TMAX_S:
+        raise InputError(tmax, f"wrong unit of Tmax: the median where CBF > 0 is {middle:g} s", "give Tmax in seconds")
+    relative = "relative" in units.values()
+    maps["MTT"] = np.where(perfused, 60 * maps["CBV"] / np.where(perfused, maps["CBF"], 1), 0)
+    units["MTT"] = "relative" if relative else "s"
+    for name, values in maps.items():
+        side = {"Units": units[name], "Description": f"{name} as given" if name != "MTT" else MAP_DESCRIPTIONS["MTT"]}
+        write_image(outputs[name], values, images["Tmax"].affine, side)
+    note = {"Units": units["CBF"], "Description": "The CBF map, in place of a mean pre-bolus image"}
+    write_image(outputs["perfref"], maps["CBF"], images["Tmax"].affine, note)
+
+
+def _given_unit(name, path):
+    """Unit of a given map in the words of this package."""
+    unit = read_sidecar(path).get("Units", None if name == "Tmax" else "relative")
+    known = GIVEN_UNITS[name]
+    if not isinstance(unit, str) or unit.replace(" ", "").lower() not in known:
+        raise InputError(sidecar_path(path), f"Units of {name}: {unit!r}", f'write "Units" in the JSON side file: one of {", ".join(known)}')
+    return "relative" if unit.replace(" ", "").lower() in ("relative", "arbitrary", "au") else MAP_UNITS[name]

@@ -1,0 +1,178 @@
+"""Registration with ANTs (one composite transform per image) and resampling onto the up-sampled reference, in one interpolation."""
+
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from finalinfarct.dataset.images import read_image, read_sidecar, voxel_sizes, write_image
+from finalinfarct.errors import InputError
+from finalinfarct.imaging.grids import upsampled_grid
+
+LOGGER = logging.getLogger(__name__)
+
+# Voxel sizes in mm at which the stages work, coarse to fine: they decide the shrink factors, whatever the matrix. A clinical slice is 5 mm
+# thick, so nothing is gained below 2 mm in plane.
+LEVELS_MM = (8.0, 4.0, 2.0)
+LINEAR_ITERATIONS = (200, 100, 30)
+DEFORMABLE_ITERATIONS = (40, 30, 10)
+SAMPLED_SHARE = 0.25
+BINS = 32
+LINEAR_STEP = 0.1
+# SyN: gradient step, variance of the update field in voxels (3: stiff enough not to follow a new lesion), none for the total field.
+DEFORMABLE = "SyN[0.2,3,0]"
+STAGES = {"rigid": ("Rigid",), "affine": ("Rigid", "Affine"), "nonlinear": ("Rigid", "Affine", "SyN")}
+
+
+def register(fixed, moving, transform, output, seed=1, threads=1):
+    """Estimate the transform that carries an image onto another and write it as one composite ITK file.
+
+    Mutual information (Mattes 2003) throughout: rigid, then affine, then symmetric normalisation (Avants 2008), as far as ``transform`` says.
+
+    Parameters
+    ----------
+    fixed, moving : str or Path
+        Images (X, Y, Z), skull on.
+    transform : str
+        ``rigid``, ``affine`` or ``nonlinear``.
+    output : str or Path
+        ``.h5``: from points of the fixed image to points of the moving one, as ``resample`` needs it.
+    seed : int
+        Seed of the sampling of voxels: with one thread, the same images give the same transform, bit for bit.
+    threads : int
+        Threads of ITK, if this is the first use of ITK in the process.
+
+    Raises
+    ------
+    InputError
+        An image is unusable or without contrast.
+    """
+    if transform not in STAGES:
+        raise ValueError(f"unknown transform: {transform}")
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
+    import ants
+    from ants.internal import get_pointer_string
+
+    still, moved = _to_ants(_checked(fixed)), _to_ants(_checked(moving))
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        prefix = str(Path(folder) / "stage")
+        images = {"fixed": get_pointer_string(still), "moving": get_pointer_string(moved)}
+        arguments = _arguments(images, read_image(fixed), transform, prefix, seed)
+        try:
+            ants.registration(arguments, None)
+        except RuntimeError as fault:
+            raise InputError(moving, f"registration to {fixed} failed ({fault})", "look at both images; they must show the same head") from None
+        os.replace(f"{prefix}Composite.h5", output)
+    LOGGER.info("registered %s to %s (%s)", moving, fixed, transform)
+
+
+def _arguments(images, fixed, transform, prefix, seed):
+    """Command line of antsRegistration."""
+    shrinks, smoothings = _levels(fixed)
+    pair = f"{images['fixed']},{images['moving']}"
+    arguments = ["--dimensionality", "3", "--float", "1", "--random-seed", str(seed), "--output", prefix]
+    arguments += ["--write-composite-transform", "1", "--collapse-output-transforms", "1", "--initial-moving-transform", f"[{pair},1]"]
+    for stage in STAGES[transform]:
+        deformable = stage == "SyN"
+        metric = f"MI[{pair},1,{BINS}]" if deformable else f"MI[{pair},1,{BINS},Regular,{SAMPLED_SHARE}]"
+        iterations = (DEFORMABLE_ITERATIONS if deformable else LINEAR_ITERATIONS)[-len(shrinks) :]
+        arguments += ["--transform", DEFORMABLE if deformable else f"{stage}[{LINEAR_STEP}]", "--metric", metric]
+        arguments += ["--convergence", f"[{'x'.join(map(str, iterations))},1e-6,8]"]
+        arguments += ["--shrink-factors", "x".join(map(str, shrinks)), "--smoothing-sigmas", "x".join(f"{s:g}" for s in smoothings) + "vox"]
+    return arguments
+
+
+def _levels(fixed):
+    """Shrink factors and smoothing (voxels of the in-plane grid) of each level; ANTs shrinks the thicker axes less, towards cubes."""
+    in_plane = float(min(voxel_sizes(fixed.affine)))
+    shrinks = sorted({max(1, round(level / in_plane)) for level in LEVELS_MM}, reverse=True)
+    return shrinks, [0.5 * (shrink - 1) for shrink in shrinks]
+
+
+def _checked(path):
+    """Image with contrast, at least two voxels along every axis."""
+    image = read_image(path, ndim=3)
+    data = np.asarray(image.dataobj)
+    if min(image.shape) < 4:
+        raise InputError(path, f"shape {image.shape}", "registration needs at least 4 voxels along each axis")
+    if data.min() == data.max():
+        raise InputError(path, "the image is constant", "replace it")
+    return image
+
+
+def _to_ants(image):
+    """The image in ANTs' terms: physical points in LPS where NIfTI has RAS."""
+    import ants
+
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(image.affine, float)
+    spacing = voxel_sizes(affine)
+    # ITK wants orthonormal directions: rounding in a NIfTI header, or a slight shear, is taken out
+    left, _, right = np.linalg.svd(affine[:3, :3] / spacing)
+    data = np.ascontiguousarray(np.asarray(image.dataobj, np.float32))
+    return ants.from_numpy(data, origin=list(affine[:3, 3]), spacing=list(spacing), direction=left @ right)
+
+
+def resample_array(image, shape, affine, transform=None, label=False):
+    """Values of an image on another grid, in one interpolation.
+
+    Parameters
+    ----------
+    image : nibabel.Nifti1Image
+        (X, Y, Z).
+    shape : tuple of int
+        Shape of the grid.
+    affine : numpy.ndarray
+        (4, 4), voxel indices of the grid to mm.
+    transform : str or Path, optional
+        Composite transform from ``register``; none: the two share their mm space.
+    label : bool
+        Nearest neighbour (labels) instead of linear (images).
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, of the given shape; 0 outside the image.
+    """
+    import ants
+    import nibabel as nib
+
+    grid = _to_ants(nib.Nifti1Image(np.zeros(shape, np.float32), affine))
+    method = "nearestNeighbor" if label else "linear"
+    if transform is None:
+        return ants.resample_image_to_target(_to_ants(image), grid, interp_type=method).numpy()
+    return ants.apply_transforms(grid, _to_ants(image), [str(transform)], interpolator=method).numpy().astype(np.float32)
+
+
+def resample(images, reference, matrix, transform=None, label=False):
+    """Write images on the up-sampled grid of the reference; side files are carried over.
+
+    Parameters
+    ----------
+    images : list of (str or Path, str or Path)
+        Pairs of image (X, Y, Z) and output.
+    reference : str or Path
+        The cohort's reference image, on its native grid.
+    matrix : int
+        In-plane matrix of the up-sampled grid.
+    transform : str or Path, optional
+        Composite transform from ``register``; none where the images lie in the reference's space.
+    label : bool
+        Nearest neighbour instead of linear interpolation.
+
+    Raises
+    ------
+    InputError
+        An image is unusable, or nothing of it lies on the grid.
+    """
+    shape, affine = upsampled_grid(read_image(reference), matrix)
+    for path, output in images:
+        image = read_image(path, ndim=3)
+        values = resample_array(image, shape, affine, transform, label)
+        if not values.any() and np.asarray(image.dataobj).any():
+            raise InputError(path, f"nothing of it lies on the grid of {reference}", "check the orientation of both images, and the registration")
+        side = read_sidecar(path) | {"SpatialReference": Path(reference).name, "Interpolation": "nearest neighbour" if label else "linear"}
+        write_image(output, values, affine, side, dtype=np.uint8 if label else np.float32)

@@ -106,7 +106,7 @@ def test_family_refuses_images_of_another_grid_and_empty_brains(tmp_path):
     moved = AFFINE.copy()
     moved[0, 3] = 3.0
     write_image(patient["final_lesion"], np.ones(SHAPE), moved, dtype=np.uint8)
-    with pytest.raises(InputError, match="sub-1_final_lesion.*not on the grid"):
+    with pytest.raises(InputError, match=r"sub-1_final_lesion.*not on the grid"):
         evaluate_predictions([patient], *FAMILY, 1, tmp_path / "t.tsv")
     patient = write_patient(tmp_path, "sub-2")
     write_image(patient["brain_mask"], np.zeros(SHAPE), AFFINE, dtype=np.uint8)

@@ -28,9 +28,7 @@ def box(*edges):
     return mask
 
 
-def simpleitk_image(mask, sizes):
-    import SimpleITK as sitk
-
+def simpleitk_image(sitk, mask, sizes):
     image = sitk.GetImageFromArray(mask.astype(np.uint8).transpose(2, 1, 0))
     image.SetSpacing([float(size) for size in sizes])
     return image
@@ -94,7 +92,7 @@ def test_hausdorff_equals_brute_force(seed):
 @pytest.mark.parametrize(("name", "prediction", "truth", "sizes"), PAIRS, ids=[f"{pair[0]}-{pair[3][2]:g}mm" for pair in PAIRS])
 def test_dice_and_hausdorff_equal_simpleitk(name, prediction, truth, sizes):
     sitk = pytest.importorskip("SimpleITK")
-    first, second = simpleitk_image(prediction, sizes), simpleitk_image(truth, sizes)
+    first, second = simpleitk_image(sitk, prediction, sizes), simpleitk_image(sitk, truth, sizes)
     distance, overlap = sitk.HausdorffDistanceImageFilter(), sitk.LabelOverlapMeasuresImageFilter()
     distance.Execute(first, second)
     overlap.Execute(first, second)

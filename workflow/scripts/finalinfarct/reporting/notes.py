@@ -1,0 +1,33 @@
+"""Where the paper contradicts itself, table by table, in plain sentences. The software computes what the equations say and copies none of it."""
+
+SWAPPED = (
+    "The paper's precision and recall columns are exchanged: its non-reperfused model predicts larger volumes, yet its printed recall is lower and "
+    "its precision higher; compare the printed precision with the recall here, and the printed recall with the precision."
+)
+FIRST_ROW = (
+    "The printed first row {where} repeats table 2(c), general model. By table 2(a), reperfused model, it should read 0.44 ± 0.25, 0.70 ± 0.27, "
+    "0.50 ± 0.27, 0.50 ± 0.26, 38.58 ± 18.1."
+)
+TRUNCATED = "The paper truncates standard deviations of HD instead of rounding them (15.66 is printed as 15.6): differences up to 0.1 mean nothing."
+NO_UNIT = "The paper gives no unit for HD."
+HEADLINE = (
+    "The paper's headline is a direction, not a significant difference: status-specific against general model on DSC has p = 0.43 (reperfused "
+    "patients) and p = 0.17 (non-reperfused patients) in its own table 2."
+)
+OF_TABLE = {
+    "2": (SWAPPED, HEADLINE, TRUNCATED, NO_UNIT),
+    "3": (SWAPPED, FIRST_ROW.format(where="of the reperfused patients (CNN)"), TRUNCATED, NO_UNIT),
+    "4": (SWAPPED, FIRST_ROW.format(where="of (a)"), TRUNCATED, NO_UNIT),
+    "C.6": (
+        SWAPPED,
+        "The paper's stars in (a) differ from its p-values in table 2: late reperfused lacks (`***`) on precision and (`*`) on HD, and late "
+        "nonreperfused shows (`***`) on precision for p = 0.0069.",
+        "The paper's text says that late fusion is higher whatever the training set and that early fusion has the lowest HD; several cells of its "
+        "own table say otherwise.",
+        NO_UNIT,
+    ),
+}
+TABLE_A5 = (
+    "The paper's counts of M2 and ICA + M2 occlusions do not fit its section 4.4, which gives 12 M2 occlusions in I-KNOW alone where this table has "
+    "5 in all.",
+)

@@ -1,0 +1,167 @@
+"""Tables 2, 3, 4 and C.6 of the paper as CSV in long form and as Markdown in the printed layout, with the printed numbers below."""
+
+from pathlib import Path
+
+from finalinfarct.dataset.tables import write_table
+from finalinfarct.reporting import notes
+from finalinfarct.reporting.encoder import write_table1
+from finalinfarct.reporting.markdown import document, marked, mean_and_sd, p_text, pipe_table
+from finalinfarct.reporting.patients import write_table_a5
+from finalinfarct.reporting.summary import PRINTED_NAMES, Model, Panel, Row, read_wide, summarise
+
+__all__ = ["write_table1", "write_table2", "write_table3", "write_table4", "write_table_a5", "write_table_c6"]
+
+INPUTS = "DWI-ADC-Tmax-CBF-CBV"
+ABLATED = ("DWI-ADC-Tmax", "DWI", "ADC", "Tmax")
+MISMATCH = Model("mismatch", "n/a", "n/a", "n/a")
+TRAINED_ON = {"general": "all", "reperfused": "reperfused", "nonreperfused": "nonreperfused"}
+WORDS = {"general": "General", "all": "All", "reperfused": "Reperfused", "nonreperfused": "Non-reperfused"}
+SIGNIFICANT = 0.05
+BOLD = "Average values ± standard deviation. Bold: the best value of a metric (column-wise)."
+STARS = "`(*)` P < 0.05, `(**)` P < 0.01, `(***)` P < 0.001."
+DOT = f"`(.)` P < 0.10, {STARS}"
+TEST = "Two-sided Wilcoxon signed-rank test, not corrected for multiple comparisons"
+
+
+def _late(training_set, inputs=INPUTS):
+    """Late-fusion network."""
+    return Model("cnn", "late", inputs, training_set)
+
+
+def write_table2(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=False):
+    """Write table 2: general, reperfused and non-reperfused models, and their comparison, all pairs.
+
+    Parameters
+    ----------
+    metrics : path or list of path
+        The long table of metrics, or several that hold the models of this table.
+    printed : str or Path
+        ``resources/printed/metrics.csv``.
+    out_csv, out_md : str or Path
+        Table in long form (columns of ``summary.summarise``) and in the printed layout.
+    hausdorff : str
+        Unit of the Hausdorff distance, ``mm`` or ``voxels``.
+    simulated : bool
+        The cohort is simulated, which the page says first.
+
+    Raises
+    ------
+    InputError
+        A model of the table is not in the metrics, or compared models were tested on different patients.
+    """
+    pairs = (("general", "reperfused"), ("general", "nonreperfused"), ("reperfused", "nonreperfused"))
+    panels = []
+    for means, tests, status in (("a", "b", "reperfused"), ("c", "d", "nonreperfused")):
+        rows = tuple(Row(name, (WORDS[name],), _late(training)) for name, training in TRAINED_ON.items())
+        versus = tuple(
+            Row(f"{one} vs {two}", (f"{WORDS[one]} vs {WORDS[two]}",), _late(TRAINED_ON[one]), _late(TRAINED_ON[two])) for one, two in pairs
+        )
+        group = f"among {WORDS[status].lower()} patients"
+        panels.append(Panel(means, f"({means}) Performance metrics {group}", status, ("Model",), rows))
+        panels.append(Panel(tests, f"({tests}) Model comparisons {group}: P-values", status, ("Two-sided test",), versus, pairwise=True))
+    caption = f"{BOLD} {TEST}, two models at a time; bold P-values are below 0.05. {STARS}"
+    title = "Table 2. General, reperfused and non-reperfused models"
+    _write("2", title, caption, panels, metrics, printed, out_csv, out_md, hausdorff, simulated, dot=False)
+
+
+def write_table3(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=False):
+    """Write table 3: the model of the patients' own status against the mismatch model; parameters as in ``write_table2``.
+
+    Both rows of a panel carry the p-value of their comparison; the stars stand on the better one, as printed.
+    """
+    panels = []
+    for status in ("reperfused", "nonreperfused"):
+        own = _late(status)
+        rows = (Row("cnn", ("CNN",), own, MISMATCH), Row("mismatch", ("Perfusion-diffusion mismatch",), MISMATCH, own))
+        panels.append(Panel(status, f"{WORDS[status]} patients", status, ("Model",), rows, stars_on="better"))
+    caption = (
+        "Late-fusion CNN trained on patients of the same status, against the diffusion lesion (reperfused patients) or the diffusion lesion and "
+        f"Tmax above the threshold (non-reperfused patients). {BOLD} {TEST}; the stars stand on the better model. {DOT}"
+    )
+    title = "Table 3. CNN-based and perfusion-diffusion mismatch models"
+    _write("3", title, caption, panels, metrics, printed, out_csv, out_md, hausdorff, simulated)
+
+
+def write_table4(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=False):
+    """Write table 4: ablation of the inputs, each tested against all five inputs; parameters as in ``write_table2``."""
+    panels = []
+    for name, status in (("a", "reperfused"), ("b", "nonreperfused")):
+        full = _late(status)
+        rows = [Row(INPUTS.replace("-", "+"), (INPUTS.replace("-", " + "),), full)]
+        rows += [Row(inputs.replace("-", "+"), (inputs.replace("-", " + "),), _late(status, inputs), full) for inputs in ABLATED]
+        title = f"({name}) {WORDS[status]} model: ablation study among {WORDS[status].lower()} patients"
+        panels.append(Panel(name, title, status, ("Input MRI",), tuple(rows)))
+    caption = f"{BOLD} {TEST}, against the model with all five inputs. {DOT}"
+    _write("4", "Table 4. Ablation of the MRI inputs", caption, panels, metrics, printed, out_csv, out_md, hausdorff, simulated)
+
+
+def write_table_c6(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=False):
+    """Write table C.6: early and late fusion, each status-specific model tested against `all` of its fusion; parameters as in ``write_table2``."""
+    panels = []
+    for name, status in (("a", "reperfused"), ("b", "nonreperfused")):
+        rows = []
+        for fusion in ("early", "late"):
+            general = Model("cnn", fusion, INPUTS, "all")
+            for training in TRAINED_ON.values():
+                model = Model("cnn", fusion, INPUTS, training)
+                rows.append(Row(f"{fusion} {training}", (fusion, WORDS[training].lower()), model, general if model != general else None))
+        panels.append(Panel(name, f"({name}) Evaluation on {WORDS[status].lower()} testing patients", status, ("Fusion", "Training"), tuple(rows)))
+    caption = f"{BOLD} {TEST}, against the model trained on all patients with the same fusion. {DOT}"
+    title = "Table C.6. Early and late fusion"
+    _write("C.6", title, caption, panels, metrics, printed, out_csv, out_md, hausdorff, simulated, hausdorff_decimals=2)
+
+
+def _write(table, title, caption, panels, metrics, printed, out_csv, out_md, hausdorff, simulated, dot=True, hausdorff_decimals=1):
+    """Summarise, and write both files."""
+    cells = summarise(read_wide(metrics), panels, table, printed, hausdorff, dot)
+    sections = []
+    for panel in panels:
+        mine = cells[cells["panel"] == panel.name]
+        sections.append((f"{panel.title} (n = {_patients(mine)})", _layout(panel, mine, "", f"HD ({hausdorff})", hausdorff_decimals)))
+    below = [f"**{panel.title}**\n\n" + _layout(panel, cells[cells["panel"] == panel.name], "printed_", "HD", hausdorff_decimals) for panel in panels]
+    sections.append(("As printed in the paper (HD without a unit)", "\n\n".join(below)))
+    about = f"{caption} DSC: Dice similarity coefficient; VS: volumetric similarity; HD: Hausdorff distance in {hausdorff}."
+    write_table(cells, out_csv)
+    page = document(title, about, sections, [*_undefined(cells, panels), *notes.OF_TABLE[table]], simulated)
+    Path(out_md).write_text(page, encoding="utf-8")
+
+
+def _patients(cells):
+    """Patients of a panel: those with a value and those without."""
+    return int((cells["n"] + cells["n_undefined"]).max())
+
+
+def _layout(panel, cells, prefix, hausdorff_title, hausdorff_decimals):
+    """One panel as a pipe table, of the own (prefix "") or of the printed numbers ("printed_")."""
+    found = cells.set_index(["row", "metric"])
+    if prefix and not panel.pairwise:
+        score = cells["printed_mean"] * cells["metric"].map(lambda metric: -1.0 if metric == "HD" else 1.0)
+        best = (score == score.groupby(cells["metric"]).transform("max")).to_numpy()
+    else:
+        best = (cells["best"] == "yes").to_numpy()
+    bold = dict(zip(found.index, best, strict=True))
+    rows = []
+    for row in panel.rows:
+        line = list(row.label)
+        for metric in PRINTED_NAMES:
+            cell = found.loc[(row.name, metric)]
+            if panel.pairwise:
+                p_value = cell[f"{prefix}p_value"]
+                line.append(marked(p_text(p_value), p_value < SIGNIFICANT, cell[f"{prefix}stars"]))
+            else:
+                text = mean_and_sd(cell[f"{prefix}mean"], cell[f"{prefix}sd"], hausdorff_decimals if metric == "HD" else 2)
+                line.append(marked(text, bold[row.name, metric], cell[f"{prefix}stars"]))
+        rows.append(line)
+    return pipe_table([*panel.left, *(hausdorff_title if metric == "HD" else metric for metric in PRINTED_NAMES)], rows)
+
+
+def _undefined(cells, panels):
+    """Sentences on values that are undefined and so in no mean."""
+    label = {(panel.name, row.name): " ".join(row.label) for panel in panels if not panel.pairwise for row in panel.rows}
+    sentences = []
+    for metric, why in (("HD", "one mask is empty"), ("Precision", "nothing is predicted"), ("Recall", "there is no final lesion")):
+        some = cells[(cells["metric"] == metric) & (cells["n_undefined"] > 0)]
+        counts = [f"{row.panel} {label[row.panel, row.row]} {row.n_undefined}" for row in some.itertuples() if (row.panel, row.row) in label]
+        if counts:
+            sentences.append(f"{metric} is undefined where {why}; such patients are in no mean of it: {'; '.join(counts)}.")
+    return sentences

@@ -20,13 +20,13 @@ def write_patient(folder, name, status="reperfused"):
     """Write one patient's images and return what ``evaluate_predictions`` and ``predict_mismatch`` take."""
     x, y, _ = np.indices(SHAPE)
     brain = (x - 11.5) ** 2 / 100 + (y - 11.5) ** 2 / 120 < 1
-    truth = brain & (x > 14) & (y > 10)
+    truth = brain & (x > 14) & (y > 13)
     images = {
         "brain_mask": brain,
         "final_lesion": truth,
-        "diffusion_lesion": truth & (y > 12),
+        "diffusion_lesion": truth & (y > 15),
         "mask": brain & (x > 15) & (y > 8),
-        "tmax": np.where(brain & (x > 13), 6.5, 1.0),
+        "tmax": np.where(brain & (x > 12), 6.5, 1.0),
         "probability": np.where(brain, x / 24.0, 0.0),
     }
     paths = {}
@@ -99,6 +99,25 @@ def test_mismatch_family_is_scored_by_its_mask_on_the_same_voxels(tmp_path):
     evaluate_predictions([patient | {"probability": patient["mask"]}], *FAMILY, 1, tmp_path / "cnn.tsv")
     network = read_table(tmp_path / "cnn.tsv").set_index("metric")["value"]
     pd.testing.assert_series_equal(network, values)
+
+
+def test_balanced_draw_depends_on_the_patient_and_on_nothing_else(tmp_path):
+    # Two patients with the same images, each evaluated twice, from files of other names.
+    (tmp_path / "elsewhere").mkdir()
+    balanced, others = [], []
+    for folder in (tmp_path, tmp_path / "elsewhere"):
+        patients = [write_patient(folder, name) for name in ("sub-1", "sub-2")]
+        if folder != tmp_path:
+            patients = [
+                patient | {"mask": patient["mask"].rename(folder / f"{patient['participant_id']}_renamed.nii.gz")} for patient in patients[::-1]
+            ]
+        evaluate_predictions(patients, *FAMILY, 1, folder / "t.tsv")
+        values = read_table(folder / "t.tsv").pivot(index="participant_id", columns="metric", values="value")
+        balanced.append(values.pop("auc_balanced"))
+        others.append(values)
+    pd.testing.assert_series_equal(*balanced)
+    assert balanced[0]["sub-1"] != balanced[0]["sub-2"]
+    assert (others[0].loc["sub-1"] == others[0].loc["sub-2"]).all() and (others[0] == others[1]).all(axis=None)
 
 
 def test_family_refuses_images_of_another_grid_and_empty_brains(tmp_path):

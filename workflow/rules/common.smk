@@ -16,6 +16,7 @@ DATASET = config["dataset"]["path"]
 MATRIX = config["images"]["matrix"]
 TABLES = ["table1", "table2", "table3", "table4", "tableA5", "tableC6"]
 RESAMPLED = "results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_{image}.nii.gz"
+TMAX = "results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_Tmax.nii.gz"
 NORMALISED = "results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-normalised_{image}.nii.gz"
 BRAIN_MASK = "results/preprocessed/{participant}/{participant}_space-reference_label-brain_mask.nii.gz"
 DIFFUSION_LESION = "results/preprocessed/{participant}/{participant}_space-reference_label-diffusionlesion_mask.nii.gz"

@@ -5,7 +5,7 @@ rule mismatch:
     input:
         inclusion="results/inclusion.tsv",
         diffusion_lesion=collect(DIFFUSION_LESION, participant=plan.with_role("test")),
-        tmax=collect(RESAMPLED, participant=plan.with_role("test"), session="baseline", image="Tmax"),
+        tmax=collect(TMAX, participant=plan.with_role("test")),
         brain_mask=collect(BRAIN_MASK, participant=plan.with_role("test")),
     output:
         folder=directory("results/predictions/mismatch"),
@@ -14,9 +14,7 @@ rule mismatch:
     conda:
         "../../envs/analysis.yaml"
     params:
-        diffusion_lesion=DIFFUSION_LESION,
-        tmax=RESAMPLED,
-        brain_mask=BRAIN_MASK,
+        patterns={"diffusion_lesion": DIFFUSION_LESION, "tmax": TMAX, "brain_mask": BRAIN_MASK},
         tmax_threshold_s=config["mismatch"]["tmax_threshold_s"],
         code=plan.code("mismatch.py"),
     message:
@@ -32,7 +30,7 @@ rule evaluate:
         folds="results/folds.json",
         final_lesion=collect(FINAL_LESION, participant=plan.with_role("test")),
         diffusion_lesion=collect(DIFFUSION_LESION, participant=plan.with_role("test")),
-        tmax=collect(RESAMPLED, participant=plan.with_role("test"), session="baseline", image="Tmax"),
+        tmax=collect(TMAX, participant=plan.with_role("test")),
         brain_mask=collect(BRAIN_MASK, participant=plan.with_role("test")),
     output:
         metrics="results/metrics/{fusion}/{inputs}/{training_set}.tsv",
@@ -41,10 +39,7 @@ rule evaluate:
     conda:
         "../../envs/analysis.yaml"
     params:
-        final_lesion=FINAL_LESION,
-        diffusion_lesion=DIFFUSION_LESION,
-        tmax=RESAMPLED,
-        brain_mask=BRAIN_MASK,
+        patterns={"final_lesion": FINAL_LESION, "diffusion_lesion": DIFFUSION_LESION, "tmax": TMAX, "brain_mask": BRAIN_MASK},
         seed=config["evaluation"]["auc_seed"],
         code=plan.code("evaluate.py"),
     message:
@@ -60,7 +55,7 @@ use rule evaluate as evaluate_mismatch with:
         folds="results/folds.json",
         final_lesion=collect(FINAL_LESION, participant=plan.with_role("test")),
         diffusion_lesion=collect(DIFFUSION_LESION, participant=plan.with_role("test")),
-        tmax=collect(RESAMPLED, participant=plan.with_role("test"), session="baseline", image="Tmax"),
+        tmax=collect(TMAX, participant=plan.with_role("test")),
         brain_mask=collect(BRAIN_MASK, participant=plan.with_role("test")),
     output:
         metrics="results/metrics/mismatch.tsv",

@@ -32,8 +32,7 @@ rule slices:
         "../../envs/training.yaml"
     params:
         inputs=INPUTS,
-        images=NORMALISED,
-        labels=TISSUE_LABELS,
+        patterns={"images": NORMALISED, "labels": TISSUE_LABELS},
         code=plan.code("slices.py"),
     message:
         "Collecting the slices that hold final infarct"
@@ -86,7 +85,7 @@ rule predict:
         mem_mb=4000,
         runtime=60,
     params:
-        images=NORMALISED,
+        patterns={"images": NORMALISED},
         matrix=MATRIX,
         folds=plan.folds,
         settings=config["training"],

@@ -11,7 +11,6 @@ rule table1:
         "../../envs/training.yaml"
     params:
         matrix=MATRIX,
-        simulated=config["dataset"]["simulated"],
         code=plan.code("table1.py"),
     message:
         "Table 1"

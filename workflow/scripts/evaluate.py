@@ -9,7 +9,6 @@ with door(snakemake):
     params, family = snakemake.params, [snakemake.wildcards.get(name) for name in ("fusion", "inputs", "training_set")]
     method = "cnn" if family[0] else "mismatch"
     status = read_inclusion(snakemake.input.inclusion).set_index("participant_id")["status"]
-    images = ("final_lesion", "diffusion_lesion", "brain_mask")
     stem = f"{snakemake.input.predictions}/{{}}_space-reference_label-lesion_{{}}.nii.gz"
     patients = [
         {
@@ -18,8 +17,7 @@ with door(snakemake):
             "fold": fold["fold"],
             "mask": stem.format(name, "mask"),
             "probability": stem.format(name, "probseg") if method == "cnn" else None,
-            "tmax": params.tmax.format(participant=name, session="baseline", image="Tmax"),
-            **{image: params[image].format(participant=name) for image in images},
+            **{image: pattern.format(participant=name) for image, pattern in params.patterns.items()},
         }
         for fold in read_folds(snakemake.input.folds)["folds"]
         for name in fold["test"]

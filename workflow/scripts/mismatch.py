@@ -10,9 +10,7 @@ with door(snakemake):
         {
             "participant_id": row.participant_id,
             "status": row.status,
-            "diffusion_lesion": params.diffusion_lesion.format(participant=row.participant_id),
-            "tmax": params.tmax.format(participant=row.participant_id, session="baseline", image="Tmax"),
-            "brain_mask": params.brain_mask.format(participant=row.participant_id),
+            **{image: pattern.format(participant=row.participant_id) for image, pattern in params.patterns.items()},
         }
         for row in table[table["included"] & (table["role"] == "test")].itertuples()
     ]

@@ -6,11 +6,12 @@ from finalinfarct.learning.prediction import predict_family
 
 with door(snakemake):
     folds, inputs = read_folds(snakemake.input.folds), snakemake.wildcards.inputs.split("-")
+    pattern = snakemake.params.patterns["images"]
     tested = [name for fold in folds["folds"] for name in fold["test"]]
     predict_family(
         folds=folds,
         weights=dict(zip(snakemake.params.folds, snakemake.input.weights, strict=True)),
-        patients={name: {image: snakemake.params.images.format(participant=name, image=image) for image in inputs} for name in tested},
+        patients={name: {image: pattern.format(participant=name, image=image) for image in inputs} for name in tested},
         inputs=inputs,
         fusion=snakemake.wildcards.fusion,
         matrix=snakemake.params.matrix,

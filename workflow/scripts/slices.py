@@ -5,12 +5,12 @@ from finalinfarct.door import door
 from finalinfarct.learning.slices import pack_slices
 
 with door(snakemake):
-    inclusion, inputs = read_inclusion(snakemake.input.inclusion), snakemake.params.inputs
+    inclusion, inputs, patterns = read_inclusion(snakemake.input.inclusion), snakemake.params.inputs, snakemake.params.patterns
     patients = [
         {
             "participant_id": name,
-            "images": {image: snakemake.params.images.format(participant=name, image=image) for image in inputs},
-            "dseg": snakemake.params.labels.format(participant=name),
+            "images": {image: patterns["images"].format(participant=name, image=image) for image in inputs},
+            "dseg": patterns["labels"].format(participant=name),
         }
         for name in inclusion.loc[inclusion["included"], "participant_id"]
     ]

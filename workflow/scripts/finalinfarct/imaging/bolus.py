@@ -11,6 +11,8 @@ ARRIVAL_DEVIATIONS, ARRIVAL_SHARE_OF_PEAK = 3.0, 0.05
 SMALLEST_BOLUS_DEVIATIONS, SMALLEST_BOLUS_DEPTH = 6.0, 0.01
 # A frame before the arrival is unsteady when it lies off the later ones by 1 % of the signal and by four standard deviations.
 UNSTEADY_SHARE, UNSTEADY_DEVIATIONS = 0.01, 4.0
+# A curve that keeps much more of its peak to the end than the head's mean does is drift (motion at an edge), not the passage of a bolus.
+LARGEST_EXTRA_TAIL, TAIL_FRAMES = 0.55, 5
 # The large arteries fill before the head's mean shows it.
 ARTERIAL_LEAD_FRAMES = 1
 
@@ -60,7 +62,7 @@ def find_bolus(mean_signal):
     -------
     dict
         ``first`` and ``arrival``: frames ``first`` to ``arrival`` - 1 are pre-bolus and steady; ``peak``: frame of the smallest
-        signal; ``depth``: relative drop at the peak; ``tail``: median of the last five frames of the drop, as a share of its peak.
+        signal; ``depth``: relative drop at the peak; ``tail``: drop left in the last five frames, as a share of that at the peak.
 
     Raises
     ------
@@ -82,8 +84,30 @@ def find_bolus(mean_signal):
     depth = (level - signal[peak]) / level if level > 0 else 0.0
     if depth < SMALLEST_BOLUS_DEPTH or level - signal[peak] < SMALLEST_BOLUS_DEVIATIONS * noise:
         raise NoBolusError(f"no bolus: the mean signal of the head falls by {100 * max(depth, 0):.2g} % at most")
-    tail = (level - np.median(signal[-5:])) / (level - signal[peak])
+    tail = (level - np.median(signal[-TAIL_FRAMES:])) / (level - signal[peak])
     return {"first": first, "arrival": arrival, "peak": peak, "depth": float(depth), "tail": float(tail)}
+
+
+def passes(curves, bolus, baseline_frames):
+    """Which curves show the passage of a bolus: they rise after the baseline, and fall again as the head's mean does.
+
+    Parameters
+    ----------
+    curves : numpy.ndarray
+        (V, T) concentration.
+    bolus : dict
+        From ``find_bolus``.
+    baseline_frames : slice
+        Pre-bolus frames of ``curves``.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, (V,).
+    """
+    top = curves[:, baseline_frames.stop :].max(axis=1)
+    tail = curves[:, -TAIL_FRAMES:].mean(axis=1)
+    return (top > 0) & (tail <= (bolus["tail"] + LARGEST_EXTRA_TAIL) * top)
 
 
 def _arrival(signal, peak):

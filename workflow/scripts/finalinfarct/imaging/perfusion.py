@@ -10,7 +10,7 @@ from finalinfarct.dataset.images import read_image, read_sidecar, sidecar_path, 
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.arterial_input import NoArteryError, arterial_neighbourhood, select_arterial_voxels, usable_curves
-from finalinfarct.imaging.bolus import NoBolusError, concentration, find_bolus
+from finalinfarct.imaging.bolus import NoBolusError, concentration, find_bolus, passes
 from finalinfarct.imaging.deconvolution import VOXELS_AT_A_TIME, deconvolve, peak
 from finalinfarct.imaging.grids import check_same_grid
 from finalinfarct.imaging.threshold import head_mask
@@ -31,6 +31,8 @@ GIVEN_UNITS = {
     "CBF": ("ml/100g/min", "ml/100ml/min", "relative", "arbitrary", "au"),
     "CBV": ("ml/100g", "ml/100ml", "%", "relative", "arbitrary", "au"),
 }
+# The bolus of a voxel with a later maximum would not be over by the end of the series: there the maximum is that of drift.
+LONGEST_TMAX_SHARE = 0.5
 LARGEST_PLAUSIBLE_TMAX_S = 100.0
 TRUNCATED_BOLUS_TAIL, LOW_BOLUS_DEPTH, FEWEST_ARTERIAL_VOXELS = 0.5, 0.03, 3
 
@@ -120,6 +122,9 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     # the pre-bolus frames hold noise only, which the deconvolution would amplify
     arterial_input[baseline] = 0
     maps = perfusion_maps(curves, arterial_input, times["RepetitionTime"], settings)
+    longest_s = LONGEST_TMAX_SHARE * (curves.shape[1] - baseline.stop) * times["RepetitionTime"]
+    perfused = passes(curves, bolus, baseline) & (maps["Tmax"] <= longest_s)
+    maps = {name: np.where(perfused, values, np.float32(0)) for name, values in maps.items()}
     delay = np.where(maps["CBF"] > 0, curves[:, baseline.stop :].argmax(axis=1) + 1, 0)
     maps["TTP"] = (delay * times["RepetitionTime"]).astype(np.float32)
 

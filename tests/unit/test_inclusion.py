@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+
 from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS
 from finalinfarct.dataset.inclusion import read_inclusion, reperfusion_status, write_inclusion
 from finalinfarct.dataset.tables import write_table

@@ -1,6 +1,7 @@
 """The importer of ISLES'22, on the real case."""
 
 import numpy as np
+
 from finalinfarct.dataset.check import check_dataset
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.images import read_image, read_sidecar

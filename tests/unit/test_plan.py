@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.images import write_image
 from finalinfarct.errors import InputError

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.images import write_image
 from finalinfarct.dataset.isles22 import import_cases
@@ -74,7 +75,9 @@ def test_faulty_dataset_is_refused_with_all_its_faults(snakemake, tmp_path, data
     patient_files(dataset, "sub-01")["dsc"].unlink()
     write_image(patient_files(dataset, "sub-02")["final_lesion"], np.zeros((12, 12, 4)), np.diag([10.0, 10, 5, 1]), dtype=np.uint8)
     done = snakemake(tmp_path, "results/inclusion.tsv", "-n", config=given(dataset))
-    assert refused(done, "2 faults", "sub-01_ses-baseline_dsc.nii.gz: the file does not exist", "sub-02_ses-followup_label-lesion_mask", "the mask is empty")
+    assert refused(
+        done, "2 faults", "sub-01_ses-baseline_dsc.nii.gz: the file does not exist", "sub-02_ses-followup_label-lesion_mask", "the mask is empty"
+    )
 
 
 def test_missing_dataset(snakemake, tmp_path):

@@ -1,4 +1,4 @@
-"""The real DAG on a tiny configuration: every step once, its output tree against a golden list, and the same numbers again without the hidden truth."""
+"""The real DAG on a tiny configuration: its output tree against a golden list, and the same numbers again without the hidden truth."""
 
 import shutil
 from pathlib import Path

@@ -91,3 +91,25 @@ rule example:
         "Example picture"
     script:
         "../scripts/example.py"
+
+
+rule lesion_picture:
+    input:
+        DWI="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_DWI.nii.gz",
+        ADC="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_ADC.nii.gz",
+        FLAIR=plan.resampled_flair,
+        brain_mask=BRAIN_MASK,
+        diffusion_lesion=DIFFUSION_LESION,
+        final_lesion=FINAL_LESION,
+    output:
+        picture="results/pictures/{participant}_lesions.png",
+    log:
+        "logs/reporting/{participant}_lesion_picture.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        code=plan.code("lesion_picture.py"),
+    message:
+        "Picture of the lesions of {wildcards.participant}"
+    script:
+        "../scripts/lesion_picture.py"

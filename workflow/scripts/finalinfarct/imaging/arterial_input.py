@@ -39,9 +39,9 @@ def usable_curves(curves, baseline_frames):
 def select_arterial_voxels(curves, baseline_frames, seed=0):
     """Choose arterial voxels: large area, smooth, then high, early and narrow by clusters (Mouridsen 2006).
 
-    Two things differ from the paper, for frames 1.5 s apart and slices 5 mm thick. Roughness is taken before the bolus and long after
-    it, since a high and narrow arterial curve bends more than a tissue curve. Clusters are ranked by peak / first moment, not by the first moment alone,
-    since voxels half filled by an artery are as early as full ones. Of the last cluster the twelve voxels that rank highest are kept.
+    Two things differ from the paper, for frames 1.5 s apart and slices 5 mm thick. Roughness is taken before the bolus and long after it,
+    since a high and narrow arterial curve bends more than a tissue curve. Clusters are ranked by peak / first moment, not by the first
+    moment alone, since voxels half filled by an artery are as early as full ones. Of the last cluster the twelve voxels that rank highest are kept.
 
     Parameters
     ----------

@@ -139,6 +139,11 @@ class Plan:
         name = wildcards.participant
         return f"results/preprocessed/{name}/{name}_ses-baseline_space-reference_{REFERENCE_IMAGE[self.cohort(name)['reference']]}.nii.gz"
 
+    def resampled_flair(self, wildcards):
+        """Return the baseline FLAIR on the up-sampled grid where the dataset has one (an input function)."""
+        name = wildcards.participant
+        return f"results/preprocessed/{name}/{name}_ses-baseline_space-reference_FLAIR.nii.gz" if self.has(name, "flair") else []
+
     def moving(self, wildcards):
         """Return the native image that stands for ``{image}`` in its registration to the reference (an input function)."""
         name, image = wildcards.participant, wildcards.image

@@ -1,0 +1,230 @@
+"""ADC, registration, brain mask, labels, normalisation and reperfusion ratio, each against a closed form or a known truth."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from finalinfarct.dataset.images import read_image, read_sidecar, write_image
+from finalinfarct.errors import InputError
+from finalinfarct.imaging.brain import brain_mask
+from finalinfarct.imaging.diffusion import adc_map, compute_adc
+from finalinfarct.imaging.grids import upsampled_grid
+from finalinfarct.imaging.lesions import diffusion_lesion, make_labels
+from finalinfarct.imaging.normalisation import normalise, normalise_array
+from finalinfarct.imaging.registration import register, resample
+from finalinfarct.imaging.reperfusion import reperfusion_ratio, write_reperfusion_ratio
+
+AFFINE = np.array([[-4.0, 0, 0, 90], [0, 4.0, 0, -80], [0, 0, 5.0, -30], [0, 0, 0, 1]])
+
+
+def head(shape=(40, 40, 16), shift=(0.0, 0.0, 0.0)):
+    """A head with scalp, skull, brain, ventricles and a few landmarks, smooth enough to be registered."""
+    x, y, z = (
+        np.linspace(-1, 1, n).reshape([-1 if a == axis else 1 for a in range(3)]) - 2 * shift[axis] / shape[axis] for axis, n in enumerate(shape)
+    )
+    r = np.sqrt((x / 0.75) ** 2 + (y / 0.9) ** 2 + (z / 1.3) ** 2)
+    image = np.where(r < 0.8, 100.0, np.where(r < 0.88, 10.0, np.where(r < 1.0, 40.0, 0.0)))
+    for centre, size, value in (
+        ((-0.2, 0.2, 0), 0.16, 220),
+        ((0.25, 0.1, 0.1), 0.2, 60),
+        ((0.1, -0.45, -0.2), 0.15, 180),
+        ((-0.3, -0.3, 0.3), 0.14, 40),
+    ):
+        near = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 + (z - centre[2]) ** 2 < size**2
+        image = np.where(near & (r < 0.8), value, image)
+    return ndimage.gaussian_filter(image, 0.7)
+
+
+def test_adc_of_two_weightings():
+    b0 = np.array([1000.0, 1000.0, 0.0, 10.0])
+    expected = np.array([800.0, 3000.0, 0.0, 0.0])
+    dwi = b0 * np.exp(-1000 * expected * 1e-6)
+    dwi[3] = 0
+    assert adc_map(b0, dwi, 1000) == pytest.approx(expected, abs=0.01)
+
+
+def diffusion_series(folder, bvals, adc=900.0):
+    signal = np.stack([1000 * np.exp(-b * adc * 1e-6) * np.ones((6, 6, 5)) for b in bvals], axis=3)
+    path = folder / "dwi.nii.gz"
+    write_image(path, signal if len(bvals) > 1 else signal[..., 0], AFFINE)
+    (folder / "dwi.bval").write_text(" ".join(map(str, bvals)), encoding="utf-8")
+    return path
+
+
+def outputs(folder):
+    return [folder / f"{name}_out.nii.gz" for name in ("b0", "dwi", "adc")]
+
+
+def test_adc_from_a_series(tmp_path):
+    out = outputs(tmp_path)
+    compute_adc(diffusion_series(tmp_path, (0, 1000, 0, 1000)), None, *out)
+    assert read_image(out[2]).get_fdata() == pytest.approx(np.full((6, 6, 5), 900.0), abs=0.1)
+    assert read_image(out[0]).get_fdata()[0, 0, 0] == pytest.approx(1000)
+    assert read_sidecar(out[2])["Units"] == "um2/s"
+
+
+@pytest.mark.parametrize(("units", "factor"), [("um2/s", 1.0), ("1e-6 mm2/s", 1.0), ("1e-3 mm2/s", 1e-3), ("mm2/s", 1e-6)])
+def test_adc_of_the_scanner_in_any_unit(tmp_path, units, factor):
+    out = outputs(tmp_path)
+    write_image(tmp_path / "adc.nii.gz", np.full((6, 6, 5), 900.0 * factor), AFFINE, {"Units": units})
+    compute_adc(diffusion_series(tmp_path, (1000,)), tmp_path / "adc.nii.gz", *out)
+    assert read_image(out[2]).get_fdata() == pytest.approx(np.full((6, 6, 5), 900.0), rel=1e-4)
+    assert read_image(out[0]).get_fdata()[0, 0, 0] == pytest.approx(1000, rel=1e-4)
+
+
+def test_adc_in_a_wrong_unit_is_refused(tmp_path):
+    write_image(tmp_path / "adc.nii.gz", np.full((6, 6, 5), 0.9), AFFINE, {"Units": "um2/s"})
+    with pytest.raises(InputError, match="unit"):
+        compute_adc(diffusion_series(tmp_path, (1000,)), tmp_path / "adc.nii.gz", *outputs(tmp_path))
+
+
+def test_upsampled_grid_keeps_the_edges_of_the_field_of_view():
+    image = nib.Nifti1Image(np.zeros((40, 48, 7), np.float32), AFFINE)
+    shape, affine = upsampled_grid(image, 96)
+    assert shape == (96, 96, 7)
+    for old, new in (((-0.5, -0.5, 0), (-0.5, -0.5, 0)), ((39.5, 47.5, 6), (95.5, 95.5, 6))):
+        assert nib.affines.apply_affine(affine, new) == pytest.approx(nib.affines.apply_affine(AFFINE, old))
+
+
+def test_resampling_a_ramp_is_exact(tmp_path):
+    x, y, z = np.meshgrid(*(np.arange(n) for n in (20, 20, 6)), indexing="ij")
+    points = nib.affines.apply_affine(AFFINE, np.stack([x, y, z], axis=-1))
+    write_image(tmp_path / "ramp.nii.gz", points @ [1.0, 2.0, 0.5], AFFINE)
+    resample([(tmp_path / "ramp.nii.gz", tmp_path / "out.nii.gz")], tmp_path / "ramp.nii.gz", 80)
+    out = read_image(tmp_path / "out.nii.gz")
+    inner = np.stack(np.meshgrid(*(np.arange(2, n - 2) for n in (80, 80, 6)), indexing="ij"), axis=-1)
+    expected = nib.affines.apply_affine(out.affine, inner) @ [1.0, 2.0, 0.5]
+    assert out.get_fdata()[2:-2, 2:-2, 2:-2] == pytest.approx(expected, abs=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["rigid", "affine", "nonlinear"])
+def test_registration_recovers_a_shift(tmp_path, kind):
+    shift = (2.0, -1.5, 0.6)
+    write_image(tmp_path / "fixed.nii.gz", head(), AFFINE)
+    write_image(tmp_path / "moving.nii.gz", 300 - 2 * head(shift=shift), AFFINE)
+    register(tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz", kind, tmp_path / "xfm.h5")
+    resample([(tmp_path / "moving.nii.gz", tmp_path / "out.nii.gz")], tmp_path / "fixed.nii.gz", 40, transform=tmp_path / "xfm.h5")
+    brain = ndimage.binary_erosion(head() > 30, iterations=2)
+    back = (300 - read_image(tmp_path / "out.nii.gz").get_fdata()) / 2
+    before = np.corrcoef(head(shift=shift)[brain], head()[brain])[0, 1]
+    after = np.corrcoef(back[brain], head()[brain])[0, 1]
+    # the most that one linear interpolation by the true shift can reach
+    reachable = np.corrcoef(ndimage.shift(head(shift=shift), -np.array(shift), order=1)[brain], head()[brain])[0, 1]
+    assert before < 0.85
+    assert after > reachable - 0.01
+
+
+def test_registration_is_repeatable_and_labels_stay_labels(tmp_path):
+    write_image(tmp_path / "fixed.nii.gz", head(), AFFINE)
+    write_image(tmp_path / "moving.nii.gz", head(shift=(2, 1, 0)), AFFINE)
+    write_image(tmp_path / "label.nii.gz", head(shift=(2, 1, 0)) > 150, AFFINE, dtype=np.uint8)
+    results = []
+    for name in ("a", "b"):
+        register(tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz", "nonlinear", tmp_path / f"{name}.h5")
+        resample(
+            [(tmp_path / "label.nii.gz", tmp_path / f"{name}.nii.gz")], tmp_path / "fixed.nii.gz", 80, transform=tmp_path / f"{name}.h5", label=True
+        )
+        results.append(read_image(tmp_path / f"{name}.nii.gz").get_fdata())
+    assert np.array_equal(*results)
+    assert set(np.unique(results[0])) == {0, 1}
+
+
+def test_constant_image_cannot_be_registered(tmp_path):
+    write_image(tmp_path / "a.nii.gz", head(), AFFINE)
+    write_image(tmp_path / "b.nii.gz", np.ones((40, 40, 16)), AFFINE)
+    with pytest.raises(InputError, match=r"b\.nii\.gz.*constant"):
+        register(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", "affine", tmp_path / "x.h5")
+
+
+def test_median_otsu_finds_the_brain(tmp_path):
+    shape = (48, 48, 16)
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    r = np.sqrt((x / 0.75) ** 2 + (y / 0.9) ** 2 + (z / 1.3) ** 2)
+    image = np.where(r < 0.8, 100.0, np.where((r > 0.9) & (r < 1.0), 12.0, 2.0)) + np.random.default_rng(0).normal(0, 2, shape)
+    write_image(tmp_path / "b0.nii.gz", image, AFFINE)
+    brain_mask(tmp_path / "b0.nii.gz", tmp_path / "mask.nii.gz", "median_otsu")
+    mask, truth = read_image(tmp_path / "mask.nii.gz").get_fdata() > 0, r < 0.8
+    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.95
+
+
+def test_given_mask_is_where_the_image_is_not_zero(tmp_path):
+    image = np.zeros((20, 20, 8))
+    image[4:16, 4:16, 1:7] = 5
+    write_image(tmp_path / "a.nii.gz", image, AFFINE)
+    brain_mask(tmp_path / "a.nii.gz", tmp_path / "mask.nii.gz", "given")
+    assert np.array_equal(read_image(tmp_path / "mask.nii.gz").get_fdata() > 0, image > 0)
+
+
+def test_automatic_diffusion_lesion_drops_small_components():
+    adc = np.full((20, 20, 10), 800.0)
+    adc[2:7, 2:7, 2:6] = 500
+    adc[15, 15, 8] = 500
+    adc[10, 10, 5] = 0
+    brain = np.ones(adc.shape, bool)
+    brain[2] = False
+    lesion = diffusion_lesion(adc, brain, 620.0, 0.5, 0.08)
+    assert lesion.sum() == 4 * 5 * 4 and lesion[3:7, 2:7, 2:6].all()
+
+
+def labels(folder, dwi_lesion):
+    grid = (20, 20, 8)
+    final, drawn, adc, brain = np.zeros(grid), np.zeros(grid), np.full(grid, 800.0), np.zeros(grid)
+    brain[2:18, 2:18] = 1
+    final[16:20, 5:8, 3] = 1
+    drawn[5:7, 5:7, 3] = 1
+    adc[10:14, 10:14, 2:6] = 500
+    for name, data in (("final", final), ("drawn", drawn), ("adc", adc), ("brain", brain)):
+        write_image(folder / f"{name}.nii.gz", data, AFFINE)
+    out = [folder / f"{name}_out.nii.gz" for name in ("diffusion", "final", "dseg")]
+    settings = {"adc_threshold_um2_s": 620.0, "minimum_component_ml": 0.5}
+    source = folder / "drawn.nii.gz" if dwi_lesion else None
+    make_labels(
+        folder / "final.nii.gz", None, source, None, folder / "adc.nii.gz", 20, folder / "adc.nii.gz", folder / "brain.nii.gz", settings, *out
+    )
+    return out
+
+
+def test_labels(tmp_path):
+    diffusion, final, dseg = labels(tmp_path, dwi_lesion=True)
+    assert read_image(diffusion).get_fdata().sum() == 4 and read_sidecar(diffusion)["LesionSource"] == "expert"
+    assert np.bincount(read_image(dseg).get_fdata().astype(int).ravel()).tolist() == [20 * 20 * 8 - 16 * 16 * 8 - 6, 16 * 16 * 8 - 6, 12]
+    assert read_image(final).get_fdata().sum() == 12
+
+
+def test_automatic_label_where_no_expert_drew(tmp_path):
+    diffusion, _, _ = labels(tmp_path, dwi_lesion=False)
+    assert read_image(diffusion).get_fdata().sum() == 64 and read_sidecar(diffusion)["LesionSource"] == "automatic"
+
+
+def test_normalisation_of_known_values():
+    image = np.arange(24.0).reshape(2, 3, 4)
+    brain = image >= 4
+    result = normalise_array(image, brain)
+    assert result[brain] == pytest.approx((image[brain] - 4) / 19)
+    assert not result[~brain].any()
+    by_slice = normalise_array(image, np.ones(image.shape, bool), scope="slice")
+    assert by_slice.min(axis=(0, 1)) == pytest.approx(0) and by_slice.max(axis=(0, 1)) == pytest.approx(1)
+    outlier = np.linspace(0, 1, 1000).reshape(10, 10, 10)
+    outlier[0, 0, 0] = 1e6
+    assert normalise_array(outlier, np.ones(outlier.shape, bool), method="robust")[5, 5, 5] == pytest.approx(outlier[5, 5, 5], abs=0.05)
+
+
+def test_normalisation_refuses_a_mask_on_another_grid(tmp_path):
+    write_image(tmp_path / "a.nii.gz", np.ones((4, 4, 4)), AFFINE)
+    write_image(tmp_path / "m.nii.gz", np.ones((5, 4, 4)), AFFINE, dtype=np.uint8)
+    with pytest.raises(InputError, match="grid"):
+        normalise([(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")], tmp_path / "m.nii.gz")
+
+
+def test_reperfusion_ratio(tmp_path):
+    h0, h3 = np.array([6.0, 7.0, 8.0, 9.0, 5.9]), np.array([5.9, 6.0, 1.0, 9.0, 1.0])
+    brain = np.ones(5, bool)
+    assert reperfusion_ratio(h0, h3, brain) == pytest.approx(2 / 4)
+    assert np.isnan(reperfusion_ratio(np.zeros(5), h3, brain))
+    for name, data in (("h0", h0), ("h3", h3), ("brain", brain)):
+        write_image(tmp_path / f"{name}.nii.gz", data.reshape(5, 1, 1), np.eye(4))
+    write_reperfusion_ratio("sub-1", *(tmp_path / f"{name}.nii.gz" for name in ("h0", "h3", "brain")), tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8")) == {"participant_id": "sub-1", "reperfusion_ratio": 0.5}

@@ -1,0 +1,205 @@
+"""Perfusion: deconvolution against an explicit singular value decomposition, maps against closed forms, faults of the series."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.linalg import circulant
+
+from finalinfarct.dataset.images import read_image, read_sidecar, write_image
+from finalinfarct.errors import InputError
+from finalinfarct.imaging.bolus import NoBolusError, concentration, find_bolus
+from finalinfarct.imaging.deconvolution import deconvolve, oscillation, peak
+from finalinfarct.imaging.perfusion import compute_perfusion, perfusion_maps, use_given_maps
+
+TR_S = 1.5
+SETTINGS = {"deconvolution": "csvd", "truncation": 0.1, "oscillation_index": 0.035, "hematocrit_factor": 0.73, "density_g_per_ml": 1.04}
+OUTPUTS = ("perfref", "Tmax", "CBF", "CBV", "MTT", "TTP", "aif_mask")
+
+
+def gamma_variate(time_s, arrival_s=10.0, shape=3.0, scale_s=1.5):
+    after = np.maximum(time_s - arrival_s, 0)
+    return after**shape * np.exp(-after / scale_s)
+
+
+def tissue(time_s, flow_per_s, transit_s, delay_s=0.0, fine_s=0.01):
+    """Flow times the arterial input convolved with an exponential residue function, integrated on a fine grid."""
+    fine = np.arange(0, time_s[-1] + fine_s, fine_s)
+    curve = flow_per_s * fine_s * np.convolve(gamma_variate(fine - delay_s), np.exp(-fine / transit_s))[: fine.size]
+    return np.interp(time_s, fine, curve)
+
+
+def explicit_csvd(curves, arterial_input, truncation):
+    """Truncated SVD of the circulant matrix, written out."""
+    length = 2 * arterial_input.size
+    matrix = TR_S * circulant(np.r_[arterial_input, np.zeros(arterial_input.size)])
+    left, values, right = np.linalg.svd(matrix)
+    inverse = np.where(values >= truncation * values[0], 1 / values, 0)
+    padded = np.zeros((len(curves), length))
+    padded[:, : curves.shape[1]] = curves
+    return padded @ left @ np.diag(inverse) @ right
+
+
+def test_csvd_equals_the_explicit_singular_value_decomposition():
+    random = np.random.default_rng(0)
+    time_s = TR_S * np.arange(40)
+    arterial_input, curves = gamma_variate(time_s), random.normal(size=(7, 40))
+    ours = deconvolve(curves, arterial_input, TR_S, truncation=0.1)
+    expected = explicit_csvd(curves, arterial_input, 0.1)
+    assert np.allclose(ours, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_osvd_keeps_the_oscillation_index_below_the_limit():
+    random = np.random.default_rng(1)
+    time_s = TR_S * np.arange(40)
+    curves = np.stack([tissue(time_s, 0.01, 4.0, delay) for delay in (0, 2, 5)]) + random.normal(0, 0.002, (3, 40))
+    residue = deconvolve(curves, gamma_variate(time_s), TR_S, method="osvd", oscillation_index=0.035)
+    assert (oscillation(residue) < 0.035).all()
+    assert not np.allclose(residue, deconvolve(curves, gamma_variate(time_s), TR_S))
+
+
+def test_oscillation_index_of_a_closed_form():
+    triangle = np.array([[0.0, 1.0, 2.0, 1.0, 0.0]])
+    assert oscillation(triangle)[0] == pytest.approx(2.0 / 2.0 / 5.0)
+
+
+def test_peak_between_frames_and_at_negative_lags():
+    lags = np.arange(20.0)
+    parabola = 5 - (lags - 4.3) ** 2
+    before = np.zeros(20)
+    before[18], before[17], before[19] = 3.0, 1.0, 1.0
+    _, time_s = peak(np.stack([parabola, before]).astype(np.float32), TR_S)
+    assert time_s == pytest.approx([4.3 * TR_S, -2 * TR_S], abs=1e-4)
+
+
+def test_maps_from_noise_free_curves():
+    time_s = TR_S * np.arange(60)
+    transits, flow = (3.0, 6.0), 60 / 6000 * 1.04 / 0.73
+    curves = np.stack([tissue(time_s, flow, transit) for transit in transits])
+    maps = perfusion_maps(curves, gamma_variate(time_s), TR_S, SETTINGS)
+    assert maps["CBV"] == pytest.approx([60 * transit / 60 for transit in transits], rel=0.02)
+    assert maps["MTT"] == pytest.approx(60 * maps["CBV"] / maps["CBF"], rel=1e-5)
+    assert (maps["CBF"] > 0.4 * 60).all() and (maps["CBF"] < 60).all()
+
+
+def test_tmax_follows_the_delay():
+    time_s = TR_S * np.arange(60)
+    delays = np.arange(0, 9, 0.5)
+    curves = np.stack([tissue(time_s, 0.01, 4.0, delay) for delay in delays])
+    tmax = perfusion_maps(curves, gamma_variate(time_s), TR_S, SETTINGS)["Tmax"]
+    assert np.abs(np.diff(tmax) - 0.5).max() < 0.25
+    assert np.corrcoef(tmax, delays)[0, 1] > 0.999
+
+
+def test_concentration_inverts_the_signal_equation():
+    change = np.linspace(0, 20, 10)
+    signal = 300 * np.exp(-0.04 * np.r_[np.zeros(5), change])[None]
+    assert concentration(signal, 0.04, slice(0, 5))[0, 5:] == pytest.approx(change, rel=1e-4, abs=1e-4)
+
+
+def test_bolus_is_found_after_unsteady_frames():
+    time_s = TR_S * np.arange(50)
+    passage = gamma_variate(time_s, 15.0)
+    signal = 300 * np.exp(-0.3 * passage / passage.max())
+    signal[:2] *= (1.5, 1.1)
+    bolus = find_bolus(signal)
+    assert bolus["first"] == 2
+    assert 9 <= bolus["arrival"] <= 11
+    assert bolus["depth"] == pytest.approx(1 - np.exp(-0.3), rel=0.02)
+
+
+def test_no_bolus_is_said():
+    with pytest.raises(NoBolusError, match="no bolus"):
+        find_bolus(300 + np.random.default_rng(0).normal(0, 1, 50))
+
+
+@pytest.fixture
+def series(tmp_path):
+    """A DSC series of a block of tissue with two arteries, written as a dataset would hold it."""
+    random = np.random.default_rng(2)
+    time_s = TR_S * np.arange(50)
+    rate = np.zeros((16, 16, 6, 50))
+    rate[3:13, 3:13, 1:5] = 60 * tissue(time_s, 0.01, 4.0)
+    rate[3:8, 3:13, 1:5] = 60 * tissue(time_s, 0.01, 4.0, 6.0)
+    rate[9:12, 7:9, 2:4] = 8 * gamma_variate(time_s)
+    signal = np.where(rate.any(axis=3, keepdims=True), 400 * np.exp(-0.04 * rate), 5) + random.normal(0, 1.0, rate.shape)
+    path = tmp_path / "sub-1_dsc.nii.gz"
+    write_image(path, signal, np.diag([4.0, 4.0, 5.0, 1.0]), {"RepetitionTime": TR_S, "EchoTime": 0.04}, dtype=np.int16)
+    return path
+
+
+def computed(series, tmp_path, **options):
+    outputs = {name: tmp_path / f"{name}.nii.gz" for name in OUTPUTS} | {"aif": tmp_path / "aif.tsv", "report": tmp_path / "report.json"}
+    compute_perfusion(series, SETTINGS, outputs, **options)
+    return outputs
+
+
+def test_series_to_maps(series, tmp_path):
+    outputs = computed(series, tmp_path)
+    tmax = read_image(outputs["Tmax"]).get_fdata()
+    late, early = np.median(tmax[4:7, 4:12, 2:4]), np.median(tmax[9:12, 4:6, 2:4])
+    assert late - early == pytest.approx(6.0, abs=0.7)
+    arterial = read_image(outputs["aif_mask"]).get_fdata() > 0
+    assert arterial.any() and arterial[9:12, 7:9, 2:4].sum() == arterial.sum()
+    assert read_sidecar(outputs["CBF"])["Units"] and read_sidecar(outputs["Tmax"])["Units"] == "s"
+    assert outputs["aif"].read_text(encoding="utf-8").startswith("time_s\tconcentration\n")
+
+
+def test_series_twice_gives_the_same_bytes(series, tmp_path):
+    first, second = computed(series, tmp_path / "a"), computed(series, tmp_path / "b")
+    assert all(first[name].read_bytes() == second[name].read_bytes() for name in ("aif", "report"))
+    assert np.array_equal(read_image(first["Tmax"]).get_fdata(), read_image(second["Tmax"]).get_fdata())
+
+
+def test_given_arterial_mask_is_used(series, tmp_path):
+    mask = np.zeros((16, 16, 6))
+    mask[10, 7, 2] = 1
+    write_image(tmp_path / "mask.nii.gz", mask, np.diag([4.0, 4.0, 5.0, 1.0]), dtype=np.uint8)
+    outputs = computed(series, tmp_path, aif_mask_in=tmp_path / "mask.nii.gz")
+    assert np.array_equal(read_image(outputs["aif_mask"]).get_fdata(), mask)
+
+
+def test_arterial_mask_on_another_grid(series, tmp_path):
+    write_image(tmp_path / "mask.nii.gz", np.ones((8, 8, 6)), np.eye(4), dtype=np.uint8)
+    with pytest.raises(InputError, match="another grid"):
+        computed(series, tmp_path, aif_mask_in=tmp_path / "mask.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("side", "said"), [({"EchoTime": 0.04}, "RepetitionTime is missing"), ({"RepetitionTime": 1.5, "EchoTime": 40}, "milliseconds")]
+)
+def test_times_of_the_series(series, tmp_path, side, said):
+    write_image(series, read_image(series).get_fdata(), np.diag([4.0, 4.0, 5.0, 1.0]), side, dtype=np.int16)
+    with pytest.raises(InputError, match=said):
+        computed(series, tmp_path)
+
+
+def test_series_without_a_bolus(series, tmp_path):
+    flat = np.repeat(read_image(series).get_fdata()[..., :1], 40, axis=3) + np.random.default_rng(0).normal(0, 1, (16, 16, 6, 40))
+    write_image(series, flat, np.eye(4), {"RepetitionTime": 1.5, "EchoTime": 0.04}, dtype=np.int16)
+    with pytest.raises(InputError, match=r"no bolus|fewer than 3 steady frames"):
+        computed(series, tmp_path)
+
+
+def test_given_maps(tmp_path):
+    affine, shape = np.eye(4), (5, 5, 5)
+    for name, value, units in (("tmax", 3.0, "s"), ("cbf", 60.0, "ml/100g/min"), ("cbv", 4.0, "ml/100g")):
+        write_image(tmp_path / f"{name}.nii.gz", np.full(shape, value), affine, {"Units": units})
+    outputs = {name: tmp_path / f"{name}_out.nii.gz" for name in ("perfref", "Tmax", "CBF", "CBV", "MTT")}
+    use_given_maps(*(tmp_path / f"{name}.nii.gz" for name in ("tmax", "cbf", "cbv")), outputs)
+    assert read_image(outputs["MTT"]).get_fdata()[2, 2, 2] == pytest.approx(4.0)
+
+
+def test_osipi_curves_without_delay(realdata):
+    """OSIPI's tolerances: CBF within 10 % + 15, CBV within 10 % + 1 (ml/100 ml; no kH and rho)."""
+    table = pd.read_csv(Path(os.fspath(realdata)) / "osipi_dsc" / "dsc_data.csv")
+    settings = SETTINGS | {"hematocrit_factor": 1.0, "density_g_per_ml": 1.0, "deconvolution": "csvd"}
+    table = table[table["label"].str.contains("delay0")]
+    assert len(table)
+    for row in table.to_dict("records"):
+        tissue_curve, arterial = (np.array(str(row[name]).split(), float) for name in ("C_tis", "C_aif"))
+        maps = perfusion_maps(tissue_curve[None], arterial, float(row["tr"]), settings)
+        assert maps["CBF"][0] == pytest.approx(row["cbf"], abs=0.1 * row["cbf"] + 15), row["label"]
+        assert maps["CBV"][0] == pytest.approx(row["cbv"], abs=0.1 * row["cbv"] + 1), row["label"]

@@ -12,7 +12,7 @@ rule check_dataset:
     conda:
         "../../envs/preprocessing.yaml"
     params:
-        dataset=DATASET,
+        dataset=plan.folder,
         cohorts=config["cohorts"],
         faults=config["dataset"]["faults"],
         code=plan.code("check_dataset.py"),

@@ -11,7 +11,7 @@ rule simulate_participants:
         "../../envs/preprocessing.yaml"
     params:
         settings=config["simulation"],
-        dataset=DATASET,
+        dataset=plan.folder,
         code=plan.code("simulate_participants.py"),
     message:
         "Simulating the clinical data of the cohorts"
@@ -37,7 +37,7 @@ rule simulate_patient:
         runtime=10,
     params:
         settings=config["simulation"],
-        dataset=DATASET,
+        dataset=plan.folder,
         sessions=["baseline", "followup"],
         position=plan.position,
         code=plan.code("simulate_patient.py"),
@@ -54,7 +54,7 @@ use rule simulate_patient as simulate_h3 with:
         "logs/simulation/{participant}_h3.log",
     params:
         settings=config["simulation"],
-        dataset=DATASET,
+        dataset=plan.folder,
         sessions=["h3"],
         position=plan.position,
         code=plan.code("simulate_patient.py"),

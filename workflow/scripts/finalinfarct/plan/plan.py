@@ -88,6 +88,10 @@ class Plan:
             raise InputError(self.root, "no patient is left", "mend the dataset")
         return patients
 
+    def folder(self, wildcards):
+        """Return the folder of the dataset (a params function: not a file of one rule, but the place that its door works in)."""
+        return str(self.root)
+
     def cohort(self, participant):
         """Return the configuration of a patient's cohort."""
         return self.config["cohorts"][self.patients[participant]]

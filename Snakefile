@@ -21,6 +21,7 @@ include: "workflow/rules/imaging.smk"
 include: "workflow/rules/learning.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/reporting.smk"
+include: "workflow/rules/audit.smk"
 
 
 rule all:
@@ -28,6 +29,7 @@ rule all:
     input:
         "results/inclusion.tsv",
         "results/metrics.tsv",
+        "results/leakage.tsv",
         collect("results/{table}.{ending}", table=TABLES, ending=["csv", "md"]),
         "results/example.png",
     localrule: True

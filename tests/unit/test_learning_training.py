@@ -71,7 +71,7 @@ def test_records_say_what_was_trained(data, tmp_path, caplog):
     part = folds[1]["training_sets"]["nonreperfused"]
     slices = {key: len(load_slices(data / "slices.h5", part[key], INPUTS)[0]) for key in ("training", "validation")}
     assert content["slices"] == slices
-    assert content["patients"] == {key: len(part[key]) for key in part}
+    assert content["patients"] == part
     # The rate of the last update of each epoch, from the number of batches.
     batches = -(-slices["training"] // SETTINGS["batch_size"])
     for epoch, row in enumerate(rows, start=1):

@@ -3,5 +3,5 @@
 from finalinfarct.door import door
 from finalinfarct.simulation.cohort import simulate_participants
 
-with door(snakemake):
+with door(snakemake, analysis=False):
     simulate_participants(snakemake.params.settings, snakemake.params.dataset)

@@ -15,6 +15,8 @@ ALLOWED = {
 NUMERIC_RANGE = {"age": (0, 120), "nihss": (0, 42), "onset_to_mri_min": (0, 10080)}
 ADC_TO_UM2_S = {"um2/s": 1.0, "1e-6 mm2/s": 1.0, "1e-3 mm2/s": 1e3, "mm2/s": 1e6}
 LARGEST_B0_S_PER_MM2 = 50
+TRUTH_FOLDER = "truth"
+"""Folder below ``derivatives`` with what a simulation knows and no analysis may read."""
 
 
 def patient_files(root, participant_id):

@@ -90,7 +90,7 @@ def train(slices, folds, fold, training_set, inputs, fusion, matrix, settings, w
         "threads": int(threads),
         "settings": settings,
         "trainable_parameters": count_parameters(network),
-        "patients": {part: len(members[part]) for part in data},
+        "patients": members,
         "slices": {part: len(data[part][0]) for part in data},
         "sha256": {"slices": _sha256(slices), "folds": _sha256(folds)},
         "epochs": len(history),

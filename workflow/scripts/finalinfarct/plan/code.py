@@ -38,6 +38,12 @@ def source_files(door):
     return sorted(found)
 
 
+def analysis_sources():
+    """Return the source files, relative to ``workflow/scripts``, behind each door that is not of the simulation."""
+    doors = sorted(path.name for path in SCRIPTS.glob("*.py") if not path.name.startswith("simulate_"))
+    return {door: [path.relative_to(SCRIPTS).as_posix() for path in source_files(door)] for door in doors}
+
+
 @cache
 def _imported(path):
     """Modules of the package that one file imports, packages' ``__init__`` included."""

@@ -8,7 +8,7 @@ from finalinfarct.dataset.check import check_dataset, report_faults
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import check_method
-from finalinfarct.plan.code import code_hash
+from finalinfarct.plan.code import analysis_sources, code_hash
 from finalinfarct.plan.config import check_config
 from finalinfarct.simulation.naming import participant_ids
 
@@ -69,6 +69,7 @@ class Plan:
         self.families = model_families()
         self.folds = list(range(1, config["folds"]["number"] + 1))
         self.code = code_hash
+        self.sources = analysis_sources()
         self._positions = {name: number for number, name in enumerate(self.patients, start=1)}
 
     def _simulated_patients(self):
@@ -123,6 +124,12 @@ class Plan:
         """Return every file of the dataset that the analysis may read (an input function)."""
         names = patient_files(self.root, "sub-0")
         return [str(patient_files(self.root, patient)[name]) for patient in self.patients for name in names if self.has(patient, name)]
+
+    def raw_images(self):
+        """Return the raw images of the dataset by participant, masks left out."""
+        masks = {"final_lesion", "dwi_lesion", "aif_mask", "h3_aif_mask", "bval"}
+        names = [name for name in patient_files(self.root, "sub-0") if name not in masks]
+        return {patient: [str(patient_files(self.root, patient)[name]) for name in names if self.has(patient, name)] for patient in self.patients}
 
     def pattern(self, series):
         """Return the regular expression of the patients with (True) or without (False) a raw perfusion series."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from finalinfarct.dataset.contract import TRUTH_FOLDER
 from finalinfarct.dataset.images import write_image, write_json
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.simulation import signals
@@ -87,7 +88,7 @@ def simulate_participants(settings, dataset):
         dataset / "dataset_description.json",
         common | {"Name": "Simulated acute stroke cohort", "DatasetType": "raw"},
     )
-    for name, title in (("lesions", "Simulated expert lesion masks"), ("truth", "Hidden truth of the simulated cohort")):
+    for name, title in (("lesions", "Simulated expert lesion masks"), (TRUTH_FOLDER, "Hidden truth of the simulated cohort")):
         folder = dataset / "derivatives" / name
         write_json(folder / "dataset_description.json", common | {"Name": title, "DatasetType": "derivative"})
     (dataset / "README").write_text(README, encoding="utf-8")
@@ -140,7 +141,7 @@ class _Folders:
         return self.dataset / "derivatives" / "lesions" / self.name / f"ses-{session}" / kind / f"{self.name}_ses-{session}_label-lesion_mask.nii.gz"
 
     def truth(self, ending):
-        return self.dataset / "derivatives" / "truth" / self.name / f"{self.name}_{ending}"
+        return self.dataset / "derivatives" / TRUTH_FOLDER / self.name / f"{self.name}_{ending}"
 
 
 def _write_diffusion(patient, settings, folders):

@@ -1,0 +1,37 @@
+"""Checks of a finished run: the leakage gate."""
+
+
+rule leakage_gate:
+    input:
+        folds="results/folds.json",
+        inclusion="results/inclusion.tsv",
+        metrics="results/metrics.tsv",
+        environments=[f"{TRAINED}/environment.json".format(**family._asdict(), fold=fold) for family in plan.families for fold in plan.folds],
+        predictions=[*(PREDICTED.format(**family._asdict()) for family in plan.families), "results/predictions/mismatch"],
+        raw=plan.all_raw,
+        images=collect(RESAMPLED, participant=plan.with_role("test", "training"), session="baseline", image=INPUTS),
+        normalised=collect(NORMALISED, participant=plan.with_role("test", "training"), image=INPUTS),
+        brain_masks=[BRAIN_MASK.format(participant=name) for name in plan.with_role("test", "training") for _ in INPUTS],
+    output:
+        table="results/leakage.tsv",
+    log:
+        "logs/evaluation/leakage.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        raw=plan.raw_images(),
+        sources=plan.sources,
+        settings={
+            "normalisation": config["images"]["normalisation"],
+            "scope": config["images"]["normalisation_scope"],
+            "probability_threshold": config["evaluation"]["probability_threshold"],
+            "tmax_threshold_s": config["mismatch"]["tmax_threshold_s"],
+        },
+        code=plan.code("leakage.py"),
+    message:
+        "Leakage gate"
+    script:
+        "../scripts/leakage.py"

@@ -1,6 +1,7 @@
-"""Paired comparison of two models over patients (paper section 2.4.4; protocol section 7)."""
+"""Paired comparison of two models over patients, and of two groups of patients (paper sections 2.4.4 and 4.4; protocol section 7)."""
 
 import math
+from collections import Counter, defaultdict
 
 import numpy as np
 from scipy import special, stats
@@ -66,6 +67,97 @@ def _signed_rank_tail(statistic, n):
     nearer = round(min(statistic, top - statistic))
     # All counts are whole numbers below 2**50, so the sum is exact.
     return float(counts[: nearer + 1].sum() / 2.0**n)
+
+
+def wilcoxon_rank_sum(x, y):
+    """Two-sided Wilcoxon rank-sum test of two groups as R's ``wilcox.test(x, y)`` computes it.
+
+    With fewer than 50 values in each group and no ties the p-value is exact, else from the normal approximation with tie and continuity correction.
+
+    Parameters
+    ----------
+    x, y : array_like
+        (patients,) each; NaN are left out.
+
+    Returns
+    -------
+    statistic : float
+        W, the number of pairs in which x is larger, ties counted half. NaN where a group is empty (R refuses that).
+    p_value : float
+        NaN where all values are equal, as in R.
+    """
+    x, y = (values[~np.isnan(values)] for values in (np.asarray(x, dtype=float), np.asarray(y, dtype=float)))
+    if not x.size or not y.size:
+        return math.nan, math.nan
+    different = np.unique(np.concatenate([x, y])).size
+    exact = max(x.size, y.size) < EXACT_BELOW and different == x.size + y.size
+    found = stats.mannwhitneyu(x, y, method="exact" if exact else "asymptotic") if different > 1 else None
+    return (float(found.statistic), float(found.pvalue)) if found else (x.size * y.size / 2, math.nan)
+
+
+def fisher_exact(counts):
+    """p-value of Fisher's exact test of independence as R's ``fisher.test`` computes it: the share of tables at most as probable as the observed one.
+
+    Tables with the observed margins are counted column by column, in whole numbers; columns that leave the same margins are counted together.
+
+    Parameters
+    ----------
+    counts : array_like
+        (rows, columns), numbers of patients.
+
+    Returns
+    -------
+    float
+        1 where a single table has these margins.
+
+    Raises
+    ------
+    ValueError
+        Not a table of whole numbers, none negative.
+    """
+    counts = np.asarray(counts)
+    if counts.ndim != 2 or not np.issubdtype(counts.dtype, np.integer) or (counts < 0).any():
+        raise ValueError(f"not a table of counts: {counts.tolist()}")
+    observed = math.prod(_arrangements(column) for column in counts.T.tolist())
+    # What is left of each row, sorted, since the order of the rows does not matter to the columns to come; and how many ways of each size lead there.
+    reached = {tuple(sorted(counts.sum(axis=1).tolist())): Counter({1: 1})}
+    for total in counts.sum(axis=0).tolist():
+        following = defaultdict(Counter)
+        for left, ways in reached.items():
+            for column in _columns(total, left):
+                rest, arrangements = tuple(sorted(a - b for a, b in zip(left, column, strict=True))), _arrangements(column)
+                for weight, tables in ways.items():
+                    following[rest][weight * arrangements] += tables
+        reached = following
+    (weights,) = reached.values()
+    # R counts tables whose probability exceeds the observed one by a relative 1e-7 as equally probable.
+    extreme = sum(weight * tables for weight, tables in weights.items() if weight * 10**7 <= observed * (10**7 + 1))
+    return extreme / sum(weight * tables for weight, tables in weights.items())
+
+
+def _columns(total, limits):
+    """Every way of placing ``total`` patients in rows that take at most ``limits`` each."""
+    if len(limits) == 1:
+        if total <= limits[0]:
+            yield (total,)
+        return
+    for first in range(max(0, total - sum(limits[1:])), min(total, limits[0]) + 1):
+        for others in _columns(total - first, limits[1:]):
+            yield (first, *others)
+
+
+def _arrangements(column):
+    """In how many ways the patients of a column divide into its cells (multinomial coefficient)."""
+    return math.factorial(sum(column)) // math.prod(map(math.factorial, column))
+
+
+def pearson(x, y):
+    """Pearson correlation of paired values and its two-sided p-value; NaN, NaN below three complete pairs or where either does not vary."""
+    x, y, _ = complete_pairs(x, y)
+    if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return math.nan, math.nan
+    found = stats.pearsonr(x, y)
+    return float(found.statistic), float(found.pvalue)
 
 
 def holm(p_values):

@@ -1,4 +1,4 @@
-"""The mismatch model, metrics of every prediction, lesion volumes and the agreement of diffusion and final lesion."""
+"""The mismatch model, metrics of every prediction, responders, lesion volumes and the agreement of diffusion and final lesion."""
 
 
 rule mismatch:
@@ -81,6 +81,26 @@ rule metrics:
         "Joining the metrics"
     script:
         "../scripts/metrics.py"
+
+
+rule responders:
+    input:
+        reperfused=plan.shown_predictions()["reperfused"],
+        nonreperfused=plan.shown_predictions()["nonreperfused"],
+        inclusion="results/inclusion.tsv",
+        folds="results/folds.json",
+    output:
+        responders="results/responders.tsv",
+    log:
+        "logs/evaluation/responders.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        code=plan.code("responders.py"),
+    message:
+        "Predictions with and without reperfusion against each other"
+    script:
+        "../scripts/responders.py"
 
 
 rule lesion_volumes:

@@ -30,6 +30,7 @@ rule all:
         "results/inclusion.tsv",
         "results/metrics.tsv",
         "results/leakage.tsv",
+        "results/reporting_checklist.md",
         collect("results/{table}.{ending}", table=TABLES, ending=["csv", "md"]),
         "results/example.png",
     localrule: True

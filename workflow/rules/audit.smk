@@ -1,4 +1,4 @@
-"""Checks of a finished run: the leakage gate."""
+"""What a reader may ask of a finished run: the leakage gate, and the reporting checklist."""
 
 
 rule leakage_gate:
@@ -35,3 +35,28 @@ rule leakage_gate:
         "Leakage gate"
     script:
         "../scripts/leakage.py"
+
+
+rule checklist:
+    input:
+        inclusion="results/inclusion.tsv",
+        folds="results/folds.json",
+        participants=f"{DATASET}/participants.tsv",
+        table3="results/table3.csv",
+    output:
+        page="results/reporting_checklist.md",
+    log:
+        "logs/reporting/checklist.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings={
+            **{name: config[name] for name in ("cohorts", "images", "training", "folds", "evaluation")},
+            "faults": config["dataset"]["faults"],
+            "simulated": config["dataset"]["simulated"],
+        },
+        code=plan.code("checklist.py"),
+    message:
+        "TRIPOD+AI checklist"
+    script:
+        "../scripts/checklist.py"

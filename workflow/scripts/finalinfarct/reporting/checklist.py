@@ -1,0 +1,144 @@
+"""TRIPOD+AI, the reporting guideline for prediction models (Collins 2024, BMJ 385:e078378), answered as far as a run knows the answers."""
+
+from collections import Counter
+from pathlib import Path
+
+from finalinfarct.dataset.inclusion import read_inclusion
+from finalinfarct.dataset.tables import read_table
+from finalinfarct.learning.folds import read_folds
+from finalinfarct.reporting.markdown import document, mean_and_sd, pipe_table
+
+AUTHORS = "For the authors to write: no run can know it."
+STATUS = {"reperfused": "reperfused", "nonreperfused": "not reperfused"}
+
+
+def write_checklist(files, settings, output):
+    """Write the checklist.
+
+    Parameters
+    ----------
+    files : dict
+        ``inclusion``, ``folds``, ``participants`` and ``table3`` (CSV).
+    settings : dict
+        ``cohorts``, ``images``, ``training``, ``folds``, ``evaluation``, ``faults`` (refuse or exclude) and ``simulated``, as configured.
+    output : str or Path
+        Markdown page: item, topic in short, answer. The items' own wording is in the guideline.
+    """
+    inclusion = read_inclusion(files["inclusion"])
+    folds = read_folds(files["folds"])["folds"]
+    rows = [(number, topic, answer) for number, topic, answer in _items(inclusion, folds, files, settings)]
+    answered = sum(answer != AUTHORS for _, _, answer in rows)
+    caption = (
+        f"{answered} of {len(rows)} items have an answer from this run; the others are the authors'. Topics are given in short: the guideline has "
+        "the items themselves."
+    )
+    page = document("TRIPOD+AI checklist", caption, [("Items", pipe_table(("Item", "Topic", "Answer"), rows))], [], settings["simulated"])
+    Path(output).write_text(page, encoding="utf-8")
+
+
+def _items(inclusion, folds, files, settings):
+    """Triples of item, topic and answer."""
+    cohorts, images, training, evaluation = (settings[name] for name in ("cohorts", "images", "training", "evaluation"))
+    chosen = inclusion[inclusion["included"]]
+    tested, added = (chosen[chosen["role"] == role] for role in ("test", "training"))
+    absent = Counter(inclusion.loc[~inclusion["included"], "reason"])
+    participants = read_table(files["participants"], text=("participant_id", "sex"))
+    missing = participants.set_index("participant_id").loc[chosen["participant_id"]].isna().sum()
+    missing = {name: int(count) for name, count in missing.items() if count and name != "mtici"}
+    simulated = "Simulated cohort: no person was scanned. " if settings["simulated"] else ""
+    sizes = [len(fold["test"]) for fold in folds]
+    trained = {name: [len(fold["training_sets"][name]["training"]) for fold in folds] for name in ("all", "reperfused", "nonreperfused")}
+    validated = [len(fold["training_sets"]["all"]["validation"]) for fold in folds]
+    status = ", ".join(f"{int((tested['status'] == key).sum())} {name}" for key, name in STATUS.items())
+    perfusion = "H3 perfusion ratio of at least 0.5" if any(c["reperfusion"] == "h3_perfusion" for c in cohorts.values()) else None
+    sources = "; ".join(
+        f"{name}: role {c['role']}, reference {c['reference']}, {c['registration']} registration, status from {c['reperfusion']}"
+        for name, c in cohorts.items()
+    )
+    table = read_table(files["table3"], text=("panel", "row", "metric", "stars"))
+    dice = table[(table["metric"] == "DSC") & (table["row"] == "cnn")]
+    performance = "; ".join(
+        f"{row.panel} patients: DSC {mean_and_sd(row.mean, row.sd)} (95 % CI {row.mean_ci_low:.2f} to {row.mean_ci_high:.2f}, n = {row.n})"
+        for row in dice.itertuples()
+    )
+    yield "1", "Title", AUTHORS
+    yield "2", "Abstract", AUTHORS
+    yield "3a-c", "Background, purpose, known inequalities", AUTHORS
+    yield "4", "Objectives", "Develop and internally validate models of the final infarct; compare status-specific, general and mismatch models."
+    yield "5a", "Sources of data", f"{simulated}Cohorts: {sources}."
+    yield "5b", "Dates", AUTHORS
+    yield "6a", "Setting", AUTHORS
+    yield "6b", "Eligibility", f"{len(inclusion)} patients in participants.tsv, {len(chosen)} included: results/inclusion.tsv, figure 1."
+    yield "6c", "Treatments", f"iv_tpa in table A.5. Reperfusion by mTICI 2b to 3{' or ' + perfusion if perfusion else ''}."
+    yield (
+        *("7", "Data preparation"),
+        f"Registration, up-sampling to {images['matrix']}x{images['matrix']}, brain mask ({images['brain_mask']}), normalisation "
+        f"({images['normalisation']}, by {images['normalisation_scope']}); the same for every patient of a cohort. Leakage: results/leakage.tsv.",
+    )
+    yield "8a", "Outcome", "Final infarct, voxel by voxel, on the follow-up image (on the baseline DWI in cohorts with final_lesion: baseline)."
+    yield "8b-c", "Outcome assessors, blinding", AUTHORS
+    yield "9a-b", "Predictors", "DWI, ADC, Tmax, CBF, CBV at baseline, and subsets of them (table 4); no clinical variable enters a network."
+    yield "9c", "Predictor assessors", f"None for the networks. Mismatch model: DWI lesion by {_lesion_sources(cohorts)}."
+    yield "10", "Sample size", f"All patients available: {len(tested)} tested ({status}), {len(added)} more train only. No calculation was made."
+    yield (
+        *("11", "Missing data"),
+        f"dataset.faults is {settings['faults']}. Left out: {'; '.join(f'{count} {reason}' for reason, count in absent.items()) or 'nobody'}. "
+        f"Clinical values missing: {', '.join(f'{count} {name}' for name, count in missing.items()) or 'none'} (not imputed; table A.5 only).",
+    )
+    yield (
+        *("12a", "Use of data"),
+        f"{len(folds)}-fold cross-validation over patients, stratified by status, seed {settings['folds']['seed']}; test patients per fold: "
+        f"{_range(sizes)}; results/folds.json.",
+    )
+    yield "12b", "Handling of predictors", "Images scaled to 0..1 within each patient's own brain."
+    yield (
+        *("12c", "Model, tuning, internal validation"),
+        f"U-Net, late or early fusion (table 1, figure 2), fixed in advance: at most {training['epochs']} epochs, batch {training['batch_size']}, "
+        f"rate {training['learning_rate']:g}. Validation patients ({_range(validated)} per fold) decide which epoch's weights are kept.",
+    )
+    yield "12d", "Heterogeneity between centres", f"Cohorts {', '.join(cohorts)}; only those with role test are tested."
+    yield "12e", "Performance measures", "DSC, volumetric similarity, precision, recall, Hausdorff distance, AUC in three modes, reliability diagram."
+    yield "12f", "Model updating", "None."
+    yield (
+        "12g",
+        "Calculation of predictions",
+        f"Lesion probability at least {evaluation['probability_threshold']:g}, out of fold: results/predictions.",
+    )
+    yield "13", "Class imbalance", f"Slices with final infarct only; lesion weighted {training['lesion_weight']:g} times in the Dice loss."
+    yield "14", "Fairness", "Not examined by the run; age and sex are in participants.tsv, values per patient in results/metrics.tsv."
+    yield "15", "Model output", f"Probability per voxel, and a mask at {evaluation['probability_threshold']:g}."
+    yield (
+        "16",
+        "Development against evaluation",
+        "Both statuses are tested by every model; patients of role training differ from those tested: table A.5.",
+    )
+    yield "17", "Ethical approval", "Not needed: no person was scanned." if settings["simulated"] else AUTHORS
+    yield "18a-d", "Funding, conflicts, protocol, registration", AUTHORS
+    yield "18e", "Data sharing", "The simulated cohort is made by this workflow from its seed." if settings["simulated"] else AUTHORS
+    yield "18f", "Code sharing", "This workflow, MIT licence; versions, seeds and hashes in each model's environment.json."
+    yield "19", "Patient and public involvement", AUTHORS
+    yield "20a", "Participant flow", "Figure 1, results/inclusion.tsv."
+    yield "20b", "Characteristics", "Table A.5."
+    yield "20c", "Development against evaluation, characteristics", "results/text_results.csv compares the non-reperfused patients of the cohorts."
+    counts = "; ".join(f"{name} {_range(values)}" for name, values in trained.items())
+    yield "21", "Participants and outcomes in each analysis", f"Training patients per fold: {counts}. Each has a final infarct."
+    yield "22", "Full model", "Weights and history of each training in results/models."
+    yield "23a", "Performance", f"{performance}. All others: tables 2 to 4 and C.6, results/auc.csv."
+    yield "23b", "Heterogeneity of performance", "By reperfusion status in every table; by lesion volume in results/figures/dice_by_volume."
+    yield "24", "Model updating", "None."
+    yield "25", "Interpretation", AUTHORS
+    limits = f"{simulated}Internal validation only; {len(tested)} tested patients. What the paper itself contradicts: results/paper_comparison.html."
+    yield "26", "Limitations", limits
+    yield "27a", "Poor or missing input", "Refused or excluded with the reason: results/dataset_check.tsv, results/inclusion.tsv."
+    yield "27b", "Users' part and expertise", "Images in BIDS form; an expert's DWI lesion mask is used where given."
+    yield "27c", "Next steps", AUTHORS
+
+
+def _lesion_sources(cohorts):
+    """Where the diffusion lesion comes from, by cohort."""
+    return ", ".join(f"{c['diffusion_lesion']} ({name})" for name, c in cohorts.items())
+
+
+def _range(values):
+    """``7`` or ``7 to 9``."""
+    return f"{min(values)}" if min(values) == max(values) else f"{min(values)} to {max(values)}"

@@ -1,59 +1,28 @@
-import itertools
 import math
 import re
 import statistics
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
+from reporting_cohort import BASE, write_metrics
 
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
-from finalinfarct.evaluation.family import COLUMNS, METRICS
 from finalinfarct.reporting.markdown import document, marked, mean_and_sd, p_text, pipe_table
-from finalinfarct.reporting.tables import ABLATED, INPUTS, write_table2, write_table3, write_table4, write_table_c6
+from finalinfarct.reporting.tables import write_table2, write_table3, write_table4, write_table_c6
 
 PRINTED = Path(__file__).parents[2] / "resources" / "printed" / "metrics.csv"
 WRITERS = {"2": write_table2, "3": write_table3, "4": write_table4, "C.6": write_table_c6}
-REPERFUSED = [f"sub-r{number}" for number in range(6)]
-NOT_REPERFUSED = [f"sub-n{number}" for number in range(3)]
-BASE = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
 # Six differences of one sign: 2 of 64 patterns of signs. Five: 2 of 32. Three: 2 of 8.
 P_SIX, P_FIVE, P_THREE = 2 / 64, 2 / 32, 2 / 8
 FIRST = ("panel", "row", "metric", "mean", "sd", "n", "n_undefined", "p_value", "stars", "best")
 PRINTED_COLUMNS = ("printed_mean", "printed_sd", "printed_p_value", "printed_stars")
 
 
-def families():
-    yield from itertools.product(["cnn"], ["late", "early"], [INPUTS], ["all", "reperfused", "nonreperfused"])
-    yield from itertools.product(["cnn"], ["late"], ABLATED, ["reperfused", "nonreperfused"])
-    yield ("mismatch", None, None, None)
-
-
-def better_by(family):
-    """How much a model is above the general late-fusion one, in units of 0.001 (patient number + 1)."""
-    method, fusion, inputs, training = family
-    if method == "mismatch":
-        return -20
-    return (10 if training == "reperfused" else 0) + (0 if fusion == "late" else -5) - (0 if inputs == INPUTS else len(inputs))
-
-
 @pytest.fixture
 def metrics(tmp_path):
-    """Write a cohort of 6 + 3 patients whose tables are known: all metrics fall or rise together, HD is 100 minus 10 times the DSC in mm."""
-    rows = []
-    for family in families():
-        for number, name in enumerate(REPERFUSED + NOT_REPERFUSED):
-            status = "reperfused" if name in REPERFUSED else "nonreperfused"
-            value = BASE[number % 6] + 0.001 * (number + 1) * better_by(family)
-            for metric in METRICS:
-                shown = 100 - 10 * value if metric == "hausdorff_distance_mm" else 200 - 10 * value if metric.startswith("hausdorff") else value
-                if metric == "hausdorff_distance_mm" and name == "sub-r5" and family[0] == "mismatch":
-                    shown = math.nan
-                rows.append((name, status, *family, 1, metric, shown))
-    write_table(pd.DataFrame(rows, columns=COLUMNS), tmp_path / "metrics.tsv")
-    return tmp_path / "metrics.tsv"
+    return write_metrics(tmp_path / "metrics.tsv")
 
 
 def build(table, metrics, **options):

@@ -14,7 +14,7 @@ except InputError as fault:
 
 DATASET = config["dataset"]["path"]
 MATRIX = config["images"]["matrix"]
-TABLES = ["table1", "table2", "table3", "table4", "tableA5", "tableC6"]
+TABLES = ["table1", "table2", "table3", "table4", "tableA5", "tableC6", "auc"]
 RESAMPLED = "results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_{image}.nii.gz"
 TMAX = "results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_Tmax.nii.gz"
 NORMALISED = "results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-normalised_{image}.nii.gz"

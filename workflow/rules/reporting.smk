@@ -3,7 +3,7 @@
 
 rule table1:
     output:
-        csv="results/table1.csv",
+        csv=report("results/table1.csv", caption="../report/table1.rst", category="Tables", labels={"table": "Table 1"}),
         md="results/table1.md",
     log:
         "logs/reporting/table1.log",
@@ -23,7 +23,7 @@ rule table:
         metrics=lambda wildcards: plan.metric_files(wildcards.table),
         printed=f"{workflow.basedir}/resources/printed/metrics.csv",
     output:
-        csv="results/{table}.csv",
+        csv=report("results/{table}.csv", caption="../report/table.rst", category="Tables", labels={"table": "{table}"}),
         md="results/{table}.md",
     log:
         "logs/reporting/{table}.log",
@@ -41,6 +41,26 @@ rule table:
         "../scripts/table.py"
 
 
+rule auc_table:
+    input:
+        metrics=plan.metric_files("table3"),
+        printed=f"{workflow.basedir}/resources/printed/facts.csv",
+    output:
+        csv=report("results/auc.csv", caption="../report/auc.rst", category="Tables", labels={"table": "AUC (section 3.2)"}),
+        md="results/auc.md",
+    log:
+        "logs/reporting/auc.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        simulated=config["dataset"]["simulated"],
+        code=plan.code("auc_table.py"),
+    message:
+        "AUC of the networks and the mismatch model"
+    script:
+        "../scripts/auc_table.py"
+
+
 rule table_a5:
     input:
         participants=f"{DATASET}/participants.tsv",
@@ -48,7 +68,7 @@ rule table_a5:
         volumes="results/lesion_volumes.tsv",
         printed=f"{workflow.basedir}/resources/printed/facts.csv",
     output:
-        csv="results/tableA5.csv",
+        csv=report("results/tableA5.csv", caption="../report/tableA5.rst", category="Tables", labels={"table": "Table A.5"}),
         md="results/tableA5.md",
     log:
         "logs/reporting/tableA5.log",

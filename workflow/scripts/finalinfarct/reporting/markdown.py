@@ -33,6 +33,11 @@ def mean_and_sd(mean, sd, sd_decimals=2):
     return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} ± {sd:.{sd_decimals}f}"
 
 
+def fixed(value, decimals):
+    """Number with so many decimals; ``n/a`` where undefined."""
+    return "n/a" if math.isnan(value) else f"{value:.{decimals}f}"
+
+
 def p_text(p_value):
     """p-value with two significant digits, as the paper prints it: ``0.0069``, below 1e-4 ``3.7e-6``; ``n/a`` where undefined."""
     if math.isnan(p_value):

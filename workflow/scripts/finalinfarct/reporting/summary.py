@@ -11,7 +11,9 @@ from finalinfarct.evaluation.family import read_metrics
 from finalinfarct.evaluation.statistics import bootstrap_bca, complete_pairs, hodges_lehmann, holm, stars, wilcoxon_signed_rank
 
 HAUSDORFF = {"mm": "hausdorff_distance_mm", "voxels": "hausdorff_distance_voxels"}
-PRINTED_NAMES = {"DSC": "dsc", "VS": "volumetric_similarity", "Precision": "precision", "Recall": "recall", "HD": None}
+OVERLAP = {"DSC": "dsc", "VS": "volumetric_similarity", "Precision": "precision", "Recall": "recall"}
+PRINTED_NAMES = (*OVERLAP, "HD")
+LOWER_IS_BETTER = ("HD",)
 COLUMNS = (
     *("panel", "row", "metric", "mean", "sd", "n", "n_undefined", "p_value", "stars", "best"),
     *("printed_mean", "printed_sd", "printed_p_value", "printed_stars"),
@@ -86,7 +88,13 @@ def compare(first, second):
     return {"n_pairs": x.size, "dropped": dropped, "p_value": wilcoxon_signed_rank(x, y)[1], "shift": hodges_lehmann(x, y)}
 
 
-def summarise(wide, panels, table, printed, hausdorff, dot=True):
+def printed_cells(path, table):
+    """Cells of one table (``2``, ``3``, ``4``, ``C.6``) of ``resources/printed/metrics.csv``: panel, row, metric, mean, sd, p_value, stars."""
+    known = read_table(path, text=("table", "panel", "row", "metric", "stars"))
+    return known[known["table"] == table].drop(columns="table")
+
+
+def summarise(wide, panels, metrics, printed, dot=True):
     """Return the cells of a table in long form.
 
     Parameters
@@ -95,12 +103,10 @@ def summarise(wide, panels, table, printed, hausdorff, dot=True):
         From ``read_wide``.
     panels : sequence of Panel
         What the table shows.
-    table : str
-        The table's name in the printed numbers.
-    printed : str or Path
-        Printed numbers, ``resources/printed/metrics.csv``.
-    hausdorff : str
-        Unit of the Hausdorff distance, ``mm`` or ``voxels``.
+    metrics : dict of str to str
+        Column of ``wide`` by the metric's name in the table.
+    printed : pandas.DataFrame
+        Printed cells, as ``printed_cells`` returns them.
     dot : bool
         Whether p < 0.10 is marked.
 
@@ -112,21 +118,18 @@ def summarise(wide, panels, table, printed, hausdorff, dot=True):
         comparisons of the panel. ``shift`` is the Hodges-Lehmann shift of the row's model against the one it is tested against (of the first against
         the second in pairwise panels). ``mean_ci_low`` and ``mean_ci_high`` bound the mean at 95 % (BCa bootstrap over patients).
     """
-    names = PRINTED_NAMES | {"HD": HAUSDORFF[hausdorff]}
-    cells = pd.concat([_panel_cells(wide, panel, names, dot) for panel in panels], ignore_index=True)
-    known = read_table(printed, text=("table", "panel", "row", "metric", "stars"))
-    known = known[known["table"] == table].drop(columns="table")
-    known = known.rename(columns={name: f"printed_{name}" for name in ("mean", "sd", "p_value", "stars")})
+    cells = pd.concat([_panel_cells(wide, panel, metrics, dot) for panel in panels], ignore_index=True)
+    known = printed.rename(columns={name: f"printed_{name}" for name in ("mean", "sd", "p_value", "stars")})
     cells = cells.merge(known, on=["panel", "row", "metric"], how="left", validate="one_to_one")
     return cells.assign(printed_stars=cells["printed_stars"].fillna(""))[list(COLUMNS)]
 
 
-def _panel_cells(wide, panel, names, dot):
+def _panel_cells(wide, panel, metrics, dot):
     """Cells of one panel."""
     values = {model: values_of(wide, model, panel.status) for row in panel.rows for model in (row.model, row.against) if model}
     cells = []
     for row in panel.rows:
-        for title, metric in names.items():
+        for title, metric in metrics.items():
             mine = values[row.model][metric]
             cell = {"panel": panel.name, "row": row.name, "metric": title}
             if row.against:
@@ -144,7 +147,7 @@ def _panel_cells(wide, panel, names, dot):
 
 def _mark(frame, panel, dot):
     """Add the columns best, stars and p_value_holm to the cells of a panel."""
-    sign = np.where(frame["metric"] == "HD", -1.0, 1.0)
+    sign = np.where(frame["metric"].isin(LOWER_IS_BETTER), -1.0, 1.0)
     score = frame["mean"].astype(float) * sign
     top = score.groupby(frame["metric"]).transform("max")
     best = pd.Series(np.isclose(score, top, rtol=1e-12, atol=0), index=frame.index)

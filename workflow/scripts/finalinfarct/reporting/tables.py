@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.reporting import notes
 from finalinfarct.reporting.encoder import write_table1
 from finalinfarct.reporting.markdown import document, marked, mean_and_sd, p_text, pipe_table
 from finalinfarct.reporting.patients import write_table_a5
-from finalinfarct.reporting.summary import PRINTED_NAMES, Model, Panel, Row, read_wide, summarise
+from finalinfarct.reporting.summary import HAUSDORFF, LOWER_IS_BETTER, OVERLAP, PRINTED_NAMES, Model, Panel, Row, printed_cells, read_wide, summarise
 
 __all__ = ["write_table1", "write_table2", "write_table3", "write_table4", "write_table_a5", "write_table_c6"]
 
@@ -23,7 +25,7 @@ DOT = f"`(.)` P < 0.10, {STARS}"
 TEST = "Two-sided Wilcoxon signed-rank test, not corrected for multiple comparisons"
 
 
-def _late(training_set, inputs=INPUTS):
+def late(training_set, inputs=INPUTS):
     """Late-fusion network."""
     return Model("cnn", "late", inputs, training_set)
 
@@ -52,10 +54,8 @@ def write_table2(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=Fa
     pairs = (("general", "reperfused"), ("general", "nonreperfused"), ("reperfused", "nonreperfused"))
     panels = []
     for means, tests, status in (("a", "b", "reperfused"), ("c", "d", "nonreperfused")):
-        rows = tuple(Row(name, (WORDS[name],), _late(training)) for name, training in TRAINED_ON.items())
-        versus = tuple(
-            Row(f"{one} vs {two}", (f"{WORDS[one]} vs {WORDS[two]}",), _late(TRAINED_ON[one]), _late(TRAINED_ON[two])) for one, two in pairs
-        )
+        rows = tuple(Row(name, (WORDS[name],), late(training)) for name, training in TRAINED_ON.items())
+        versus = tuple(Row(f"{one} vs {two}", (f"{WORDS[one]} vs {WORDS[two]}",), late(TRAINED_ON[one]), late(TRAINED_ON[two])) for one, two in pairs)
         group = f"among {WORDS[status].lower()} patients"
         panels.append(Panel(means, f"({means}) Performance metrics {group}", status, ("Model",), rows))
         panels.append(Panel(tests, f"({tests}) Model comparisons {group}: P-values", status, ("Two-sided test",), versus, pairwise=True))
@@ -69,26 +69,31 @@ def write_table3(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=Fa
 
     Both rows of a panel carry the p-value of their comparison; the stars stand on the better one, as printed.
     """
-    panels = []
-    for status in ("reperfused", "nonreperfused"):
-        own = _late(status)
-        rows = (Row("cnn", ("CNN",), own, MISMATCH), Row("mismatch", ("Perfusion-diffusion mismatch",), MISMATCH, own))
-        panels.append(Panel(status, f"{WORDS[status]} patients", status, ("Model",), rows, stars_on="better"))
     caption = (
         "Late-fusion CNN trained on patients of the same status, against the diffusion lesion (reperfused patients) or the diffusion lesion and "
         f"Tmax above the threshold (non-reperfused patients). {BOLD} {TEST}; the stars stand on the better model. {DOT}"
     )
     title = "Table 3. CNN-based and perfusion-diffusion mismatch models"
-    _write("3", title, caption, panels, metrics, printed, out_csv, out_md, hausdorff, simulated)
+    _write("3", title, caption, against_mismatch(), metrics, printed, out_csv, out_md, hausdorff, simulated)
+
+
+def against_mismatch():
+    """Panels, by status, of the late-fusion network trained on that status against the mismatch model."""
+    panels = []
+    for status in ("reperfused", "nonreperfused"):
+        own = late(status)
+        rows = (Row("cnn", ("CNN",), own, MISMATCH), Row("mismatch", ("Perfusion-diffusion mismatch",), MISMATCH, own))
+        panels.append(Panel(status, f"{WORDS[status]} patients", status, ("Model",), rows, stars_on="better"))
+    return panels
 
 
 def write_table4(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=False):
     """Write table 4: ablation of the inputs, each tested against all five inputs; parameters as in ``write_table2``."""
     panels = []
     for name, status in (("a", "reperfused"), ("b", "nonreperfused")):
-        full = _late(status)
+        full = late(status)
         rows = [Row(INPUTS.replace("-", "+"), (INPUTS.replace("-", " + "),), full)]
-        rows += [Row(inputs.replace("-", "+"), (inputs.replace("-", " + "),), _late(status, inputs), full) for inputs in ABLATED]
+        rows += [Row(inputs.replace("-", "+"), (inputs.replace("-", " + "),), late(status, inputs), full) for inputs in ABLATED]
         title = f"({name}) {WORDS[status]} model: ablation study among {WORDS[status].lower()} patients"
         panels.append(Panel(name, title, status, ("Input MRI",), tuple(rows)))
     caption = f"{BOLD} {TEST}, against the model with all five inputs. {DOT}"
@@ -113,11 +118,11 @@ def write_table_c6(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=
 
 def _write(table, title, caption, panels, metrics, printed, out_csv, out_md, hausdorff, simulated, dot=True, hausdorff_decimals=1):
     """Summarise, and write both files."""
-    cells = summarise(read_wide(metrics), panels, table, printed, hausdorff, dot)
+    cells = summarise(read_wide(metrics), panels, OVERLAP | {"HD": HAUSDORFF[hausdorff]}, printed_cells(printed, table), dot)
     sections = []
     for panel in panels:
         mine = cells[cells["panel"] == panel.name]
-        sections.append((f"{panel.title} (n = {_patients(mine)})", _layout(panel, mine, "", f"HD ({hausdorff})", hausdorff_decimals)))
+        sections.append((f"{panel.title} (n = {patients_of(cells, panel)})", _layout(panel, mine, "", f"HD ({hausdorff})", hausdorff_decimals)))
     below = [f"**{panel.title}**\n\n" + _layout(panel, cells[cells["panel"] == panel.name], "printed_", "HD", hausdorff_decimals) for panel in panels]
     sections.append(("As printed in the paper (HD without a unit)", "\n\n".join(below)))
     about = f"{caption} DSC: Dice similarity coefficient; VS: volumetric similarity; HD: Hausdorff distance in {hausdorff}."
@@ -126,16 +131,17 @@ def _write(table, title, caption, panels, metrics, printed, out_csv, out_md, hau
     Path(out_md).write_text(page, encoding="utf-8")
 
 
-def _patients(cells):
+def patients_of(cells, panel):
     """Patients of a panel: those with a value and those without."""
-    return int((cells["n"] + cells["n_undefined"]).max())
+    mine = cells[cells["panel"] == panel.name]
+    return int((mine["n"] + mine["n_undefined"]).max())
 
 
 def _layout(panel, cells, prefix, hausdorff_title, hausdorff_decimals):
     """One panel as a pipe table, of the own (prefix "") or of the printed numbers ("printed_")."""
     found = cells.set_index(["row", "metric"])
     if prefix and not panel.pairwise:
-        score = cells["printed_mean"] * cells["metric"].map(lambda metric: -1.0 if metric == "HD" else 1.0)
+        score = cells["printed_mean"] * np.where(cells["metric"].isin(LOWER_IS_BETTER), -1.0, 1.0)
         best = (score == score.groupby(cells["metric"]).transform("max")).to_numpy()
     else:
         best = (cells["best"] == "yes").to_numpy()

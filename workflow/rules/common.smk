@@ -5,7 +5,7 @@ import sys
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
 from finalinfarct.errors import InputError
-from finalinfarct.plan.plan import INPUTS, Plan
+from finalinfarct.plan.plan import INPUTS, TRAINING_SETS, Plan
 
 try:
     plan = Plan(config)
@@ -14,7 +14,7 @@ except InputError as fault:
 
 DATASET = config["dataset"]["path"]
 MATRIX = config["images"]["matrix"]
-TABLES = ["table1", "table2", "table3", "table4", "tableA5", "tableC6", "auc"]
+TABLES = ["table1", "table2", "table3", "table4", "tableA5", "tableC6", "auc", "text_results"]
 RESAMPLED = "results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_{image}.nii.gz"
 TMAX = "results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_Tmax.nii.gz"
 NORMALISED = "results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-normalised_{image}.nii.gz"

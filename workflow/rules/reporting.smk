@@ -83,6 +83,36 @@ rule table_a5:
         "../scripts/table_a5.py"
 
 
+rule text_results:
+    input:
+        participants=f"{DATASET}/participants.tsv",
+        inclusion="results/inclusion.tsv",
+        volumes="results/lesion_volumes.tsv",
+        metrics=plan.metric_files("table3"),
+        responders="results/responders.tsv",
+        folds="results/folds.json",
+        auc="results/auc.csv",
+        table1="results/table1.csv",
+        table_a5="results/tableA5.csv",
+        environments=collect(f"{TRAINED}/environment.json", fusion="late", inputs="-".join(INPUTS), training_set=TRAINING_SETS, fold=plan.folds),
+        printed=f"{workflow.basedir}/resources/printed/facts.csv",
+    output:
+        csv=report("results/text_results.csv", caption="../report/text_results.rst", category="Tables", labels={"table": "Numbers in the text"}),
+        md="results/text_results.md",
+    log:
+        "logs/reporting/text_results.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        simulated=config["dataset"]["simulated"],
+        code=plan.code("text_results.py"),
+    message:
+        "Numbers in the text of the paper"
+    script:
+        "../scripts/text_results.py"
+
+
+
 rule example:
     input:
         metrics=plan.metric_files("table3")[:2],

@@ -11,7 +11,7 @@ from finalinfarct.errors import InputError
 from finalinfarct.reporting.markdown import document, pipe_table
 from finalinfarct.reporting.notes import TABLE_A5
 
-TEXT = ("participant_id", "sex", "iv_tpa", "occlusion_site", "cervical_ica")
+PARTICIPANT_TEXT = ("participant_id", "cohort", "sex", "iv_tpa", "occlusion_site", "cervical_ica")
 # Name of the row, column of participants.tsv, value that is counted, name among the printed facts.
 COUNTS = {
     "Women, n (percentage)": ("sex", "F", "women"),
@@ -58,17 +58,9 @@ def write_table_a5(participants, inclusion, volumes, printed, out_csv, out_md, s
     Raises
     ------
     InputError
-        An included patient is in one of the tables only.
+        As ``included_patients``.
     """
-    table = read_inclusion(inclusion)
-    wanted = table.loc[table["included"], "participant_id"]
-    known = read_table(participants, text=TEXT).set_index("participant_id")
-    sizes = read_table(volumes).set_index("participant_id")["diffusion_lesion_ml"]
-    for path, index in ((participants, known.index), (volumes, sizes.index)):
-        absent = sorted(set(wanted) - set(index))
-        if absent:
-            raise InputError(path, f"no row for the included patients {', '.join(absent)}", "add them, or make the table again")
-    patients = known.loc[wanted].assign(diffusion_lesion_ml=sizes.loc[wanted])
+    patients = included_patients(participants, inclusion, volumes)
     facts = read_table(printed, text=("fact", "value", "unit", "where")).set_index("fact")["value"]
     rows = pd.DataFrame([_count(name, patients, facts) if name in COUNTS else _median(name, patients, facts) for name in ORDER], columns=COLUMNS)
     write_table(rows, out_csv)
@@ -85,16 +77,38 @@ def write_table_a5(participants, inclusion, volumes, printed, out_csv, out_md, s
     Path(out_md).write_text(page, encoding="utf-8")
 
 
+def included_patients(participants, inclusion, volumes):
+    """Included patients with all that the tables know of them; paths as in ``write_table_a5``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By participant_id: the columns of participants.tsv, role, status, and diffusion_lesion_ml.
+
+    Raises
+    ------
+    InputError
+        An included patient is in one of the tables only.
+    """
+    table = read_inclusion(inclusion).set_index("participant_id")
+    wanted = table.loc[table["included"], ["role", "status"]]
+    known = read_table(participants, text=PARTICIPANT_TEXT).set_index("participant_id")
+    sizes = read_table(volumes).set_index("participant_id")["diffusion_lesion_ml"]
+    for path, index in ((participants, known.index), (volumes, sizes.index)):
+        absent = sorted(set(wanted.index) - set(index))
+        if absent:
+            raise InputError(path, f"no row for the included patients {', '.join(absent)}", "add them, or make the table again")
+    return known.loc[wanted.index].join(wanted).assign(diffusion_lesion_ml=sizes.loc[wanted.index])
+
+
 def _count(name, patients, facts):
     """Row of a variable that is counted."""
     column, value, fact = COUNTS[name]
     given = patients[column].dropna()
     count, printed = int((given == value).sum()), float(facts[fact])
     share = 100.0 * count / len(given) if len(given) else np.nan
-    # The paper prints the percentages of its 109 patients; those of the occlusion sites follow from the counts.
-    printed_share = float(facts.get(f"{fact} percentage", round(100.0 * printed / float(facts["patients"]), 1)))
     row = {"row": name, "n": len(given), "n_missing": len(patients) - len(given), "count": count, "percentage": share}
-    return row | {"printed_count": printed, "printed_percentage": printed_share}
+    return row | {"printed_count": printed, "printed_percentage": float(facts[f"{fact} percentage"])}
 
 
 def _median(name, patients, facts):

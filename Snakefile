@@ -21,6 +21,7 @@ include: "workflow/rules/imaging.smk"
 include: "workflow/rules/learning.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/reporting.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/audit.smk"
 
 
@@ -32,7 +33,7 @@ rule all:
         "results/leakage.tsv",
         "results/reporting_checklist.md",
         collect("results/{table}.{ending}", table=TABLES, ending=["csv", "md"]),
-        "results/example.png",
+        collect("results/figures/{figure}.{ending}", figure=FIGURES, ending=["svg", "png"]),
     localrule: True
 
 

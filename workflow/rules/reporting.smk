@@ -1,4 +1,4 @@
-"""Tables of the paper beside its printed numbers, and an example picture."""
+"""Tables of the paper beside its printed numbers, and pictures of the lesions."""
 
 
 rule table1:
@@ -110,37 +110,6 @@ rule text_results:
         "Numbers in the text of the paper"
     script:
         "../scripts/text_results.py"
-
-
-
-rule example:
-    input:
-        metrics=plan.metric_files("table3")[:2],
-        models=collect(PREDICTED, fusion="late", inputs="-".join(INPUTS), training_set=["reperfused", "nonreperfused"]),
-        mismatch="results/predictions/mismatch",
-        images=collect(RESAMPLED, participant=plan.with_role("test"), session="baseline", image=["DWI", "ADC", "Tmax"]),
-        flair=collect(RESAMPLED, participant=plan.with_role("test"), session="followup", image="FLAIR"),
-        lesions=collect(FINAL_LESION, participant=plan.with_role("test")),
-    output:
-        picture="results/example.png",
-    log:
-        "logs/reporting/example.log",
-    conda:
-        "../../envs/analysis.yaml"
-    params:
-        images={
-            **{name: RESAMPLED.format(participant="{participant}", session="baseline", image=name) for name in ("DWI", "ADC", "Tmax")},
-            "FLAIR": RESAMPLED.format(participant="{participant}", session="followup", image="FLAIR"),
-            "brain_mask": BRAIN_MASK,
-            "final_lesion": FINAL_LESION,
-        },
-        predictions={name: f"{folder}/{{participant}}_space-reference_label-lesion_mask.nii.gz" for name, folder in plan.shown_predictions().items()},
-        simulated=config["dataset"]["simulated"],
-        code=plan.code("example.py"),
-    message:
-        "Example picture"
-    script:
-        "../scripts/example.py"
 
 
 rule lesion_picture:

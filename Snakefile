@@ -33,6 +33,7 @@ rule all:
         "results/leakage.tsv",
         "results/reporting_checklist.md",
         collect("results/{table}.{ending}", table=TABLES, ending=["csv", "md"]),
+        collect("results/paper_comparison.{ending}", ending=["csv", "html"]),
         collect("results/figures/{figure}.{ending}", figure=FIGURES, ending=["svg", "png"]),
     localrule: True
 

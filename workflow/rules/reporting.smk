@@ -112,6 +112,32 @@ rule text_results:
         "../scripts/text_results.py"
 
 
+rule comparison:
+    input:
+        table1="results/table1.csv",
+        table2="results/table2.csv",
+        table3="results/table3.csv",
+        table4="results/table4.csv",
+        tableC6="results/tableC6.csv",
+        auc="results/auc.csv",
+        text_results="results/text_results.csv",
+    output:
+        csv=report("results/paper_comparison.csv", caption="../report/paper_comparison.rst", category="Comparison", labels={"form": "table"}),
+        html=report("results/paper_comparison.html", caption="../report/paper_comparison.rst", category="Comparison", labels={"form": "page"}),
+    log:
+        "logs/reporting/paper_comparison.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        hausdorff=config["evaluation"]["hausdorff_unit"],
+        simulated=config["dataset"]["simulated"],
+        code=plan.code("comparison.py"),
+    message:
+        "Comparison with the paper"
+    script:
+        "../scripts/comparison.py"
+
+
 rule lesion_picture:
     input:
         DWI="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_DWI.nii.gz",

@@ -74,7 +74,7 @@ def write_text_results(files, printed, out_csv, out_md, simulated=False):
             contradiction = notes.OF_FACT.get(fact["fact"])
             rows.append((fact["where"], fact["fact"], value.reading, fact["unit"], value.value, fact["value"], value.n, value.note, contradiction))
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    write_table(frame.assign(value=frame["value"].map(_full), n=frame["n"].astype("Int64")), out_csv)
+    write_table(frame.assign(value=frame["value"].map(full_digits), n=frame["n"].astype("Int64")), out_csv)
     sections = []
     for where, group in frame.groupby("where", sort=False):
         header = ("Number", "This run", "Printed", "n", "Note")
@@ -101,9 +101,9 @@ def shown(row):
     return f"{value:.{decimals}f}"
 
 
-def _full(value):
-    """Value in the CSV, with the digits of ``write_table``."""
-    return value if isinstance(value, str) else None if math.isnan(value) else f"{value:.12g}"
+def full_digits(value):
+    """Value of a column that holds numbers and text, with the digits of ``write_table``; None where undefined."""
+    return value if isinstance(value, str) else None if pd.isna(value) else f"{value:.12g}"
 
 
 def _line(row):

@@ -53,7 +53,7 @@ def draw_paired_dice(metric_files, simulated, svg, png):
             middle = group[method].median()
             axis.plot([place - 0.2, place + 0.2], [middle, middle], color=INK, lw=2, solid_capstyle="butt", zorder=4)
         higher, p_value = int((group["cnn"] > group["mismatch"]).sum()), wilcoxon_signed_rank(group["cnn"], group["mismatch"])[1]
-        axis.set_title(f"{label}\nCNN higher in {higher} of {len(group)}, p = {p_text(p_value)}")
+        axis.set_title(f"{label}\nCNN higher in {higher} of {len(group)}\np = {p_text(p_value)}")
         axis.set(xticks=[0, 1], xlim=(-0.4, 1.4), ylim=(-0.03, 1.03))
         axis.set_xticklabels([label.replace(" of ", "\nof ").replace(" model", "\nmodel") for label in METHODS.values()])
     axes[0].set_ylabel("Dice similarity coefficient (DSC)")

@@ -268,7 +268,7 @@ def test_figure3(metrics, inclusion, patterns, tmp_path):
 def test_figure4(metrics, inclusion, patterns, tmp_path):
     words = twice(lambda *files: draw_cases(metrics, inclusion, *patterns, True, *files), tmp_path)
     assert [word for word in words if word.startswith("sub-")] == ["sub-n1", "sub-r2", "sub-n2", "sub-r1", "sub-r3"]
-    assert [word for word in words if word in ("good", "difficult")] == ["good"] * 2 + ["difficult"] * 3
+    assert [word for word in words if word in ("largest gain", "difficult")] == ["largest gain"] * 2 + ["difficult"] * 3
     assert [word for word in words if word.startswith("DSC 0")] == [
         f"DSC {value:.2f}" for name in ("sub-n1", "sub-r2", "sub-n2", "sub-r1", "sub-r3") for value in (COHORT[name][1], COHORT[name][3])
     ]

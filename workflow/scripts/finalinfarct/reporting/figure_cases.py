@@ -8,10 +8,12 @@ from finalinfarct.reporting.panels import RANGE_TEXTS, largest_lesion_slice, sho
 
 GOOD_QUARTILE = 0.75
 DIFFICULT = 3
+# The rule finds a good case even where the network is nowhere better, so the figure names what was found and claims no success.
+KIND_LABELS = {"good": "largest gain", "difficult": "difficult"}
 PATIENT_MM = 39.0
 RULE = (
-    "Patients chosen by rule. Good: of each status, among those whose CNN DSC is at least the upper quartile, the largest gain over mismatch.\n"
-    "Difficult: the lowest values of the better of the two DSC among the others. Gain: DSC of CNN minus mismatch.\n"
+    "Patients chosen by rule. Largest gain (DSC of CNN minus mismatch): of each status, among those whose CNN DSC is at least the upper quartile.\n"
+    "Difficult: the lowest values of the better of the two DSC among the others.\n"
     "The slice is that in which the final lesion is largest; DSC is of the whole brain. The patient's left is on the right."
 )
 
@@ -77,7 +79,7 @@ def draw_cases(metric_files, inclusion, images, predictions, simulated, svg, png
         own = {"cnn": predictions[status], "mismatch": predictions["mismatch"]}
         paths = {key: pattern.format(participant=name) for key, pattern in {**images, **own}.items()}
         gain = f"gain {dice.loc[name, 'cnn'] - dice.loc[name, 'mismatch']:+.2f}".replace("-", "−")
-        _write_label(row[0], letter, [kind, gain, "", name, *describe_status(about.loc[name]).split(", ")])
+        _write_label(row[0], letter, [KIND_LABELS[kind], gain, "", name, *describe_status(about.loc[name]).split(", ")])
         _draw_case(row[1:], largest_lesion_slice(paths), dice.loc[name])
     titles = ("DWI", f"Tmax ({RANGE_TEXTS['Tmax']})", "follow-up FLAIR", "CNN, model of own status", "mismatch model")
     for axis, title in zip(axes[0, 1:], titles, strict=True):

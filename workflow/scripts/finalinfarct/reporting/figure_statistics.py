@@ -129,9 +129,10 @@ def draw_reliability(reliability, simulated, svg, png):
     figure = new_figure(COLUMN_MM, 110.0)
     curve, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3.4, 1])
     curve.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls="--", label="perfect")
-    groups = list(table.groupby("status", sort=False))
-    for place, (status, rows) in enumerate(groups):
-        bins, colour = rows[rows["part"] == "bin"], STATUS_COLOURS[status]
+    groups = [status for status in STATUS_LABELS if (table["status"] == status).any()]
+    for place, status in enumerate(groups):
+        rows, colour = table[table["status"] == status], STATUS_COLOURS[status]
+        bins = rows[rows["part"] == "bin"]
         (overall,) = rows[rows["part"] == "all"].itertuples()
         label = f"{STATUS_LABELS[status]} (n = {overall.patients})\nECE {overall.calibration_error:.3f}, Brier {overall.brier_score:.3f}"
         known = bins[bins["voxels"] > 0]

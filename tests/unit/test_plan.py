@@ -95,3 +95,15 @@ def test_code_hash_changes_with_an_imported_module(tmp_path, monkeypatch):
     assert fresh() == before
     (package / "used.py").write_text("VALUE = 2\n", encoding="utf-8")
     assert fresh() != before
+
+
+def test_closing_words_show_the_main_tables_and_name_the_comparison(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = Plan(config)
+    assert plan.closing_words() == "No table was asked for."
+    (tmp_path / "results").mkdir()
+    for name in ("table1", "table3"):
+        (tmp_path / "results" / f"{name}.md").write_text(f"shown {name}", encoding="utf-8")
+    assert plan.closing_words() == "shown table3\n\nTables (.csv and .md): results/table1.md, results/table3.md"
+    (tmp_path / "results" / "paper_comparison.html").touch()
+    assert plan.closing_words().endswith("\n\nBeside the paper's numbers: results/paper_comparison.html")

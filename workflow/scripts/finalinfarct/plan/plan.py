@@ -209,7 +209,9 @@ class Plan:
         return {**folders, "mismatch": "results/predictions/mismatch"}
 
     def closing_words(self):
-        """Return what a finished run prints: where the tables are, and tables 2 and 3 where they were made."""
+        """Return what a finished run prints: tables 2 and 3 where they were made, where all tables are, and the page beside the paper."""
         tables = sorted(Path("results").glob("table*.md"))
-        shown = [path.read_text(encoding="utf-8") for path in tables if path.stem in ("table2", "table3")]
-        return "\n\n".join([*shown, "Tables (.csv and .md): " + ", ".join(map(str, tables)) if tables else "No table was asked for."])
+        words = [path.read_text(encoding="utf-8") for path in tables if path.stem in ("table2", "table3")]
+        words.append("Tables (.csv and .md): " + ", ".join(map(str, tables)) if tables else "No table was asked for.")
+        comparison = Path("results/paper_comparison.html")
+        return "\n\n".join([*words, f"Beside the paper's numbers: {comparison}"] if comparison.exists() else words)

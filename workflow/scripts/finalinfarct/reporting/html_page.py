@@ -52,6 +52,8 @@ td.other { color: var(--red); }
 @page { size: A4 landscape; margin: 12mm; }
 @media print {
   body { max-width: none; padding: 0; font-size: 11px; }
+  h2 { margin-top: 24px; }
+  .banner { font-size: 22px; }
   table { font-size: 10px; }
   td, thead th, tbody th { padding: 2px 6px; }
   tbody, ul.notes { break-inside: avoid; }

@@ -293,7 +293,7 @@ def _fold_sizes(path):
     for name, word in FOLD_SETS.items():
         sets = [fold["training_sets"][name] for fold in folds]
         validating = _range(len(members["validation"]) for members in sets)
-        note = f"{len(folds)} folds; of these patients validate {validating}, whom the paper does not mention"
+        note = f"{len(folds)} folds; patients who train or validate (validate: {validating}; the paper mentions none)"
         sizes = _range(len(members["training"]) + len(members["validation"]) for members in sets)
         found[f"training patients {word} model"] = Found(sizes, note=note)
     return found

@@ -37,6 +37,8 @@ tbody { border-bottom: 1px solid var(--line); }
 tbody th { padding: 4px 8px; font-weight: 600; text-align: left; vertical-align: top; }
 td { padding: 4px 8px; vertical-align: top; }
 table.plain tbody tr { border-bottom: 1px solid var(--line); }
+table.plain tbody th { white-space: nowrap; }
+table.plain td.text { min-width: 24em; }
 td.number, td.own, td.corrected, td.same, td.other { white-space: nowrap; }
 td.own { font-weight: 650; }
 td.soft { color: var(--soft); }

@@ -11,8 +11,7 @@ import yaml
 from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS, patient_files
 from finalinfarct.dataset.images import write_image
 from finalinfarct.dataset.tables import write_table
-
-ROOT = Path(__file__).parents[1]
+from project import ROOT
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import re
 import pytest
 import yaml
 
-from conftest import ROOT
 from finalinfarct.errors import InputError
 from finalinfarct.plan.config import check_config, load_schema
+from project import ROOT
 
 
 def merge(base, overlay):

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 import yaml
 
-from conftest import ROOT
+from project import ROOT
 
 LOCKED = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), flags=re.M))
 

@@ -7,7 +7,7 @@ import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
 
-from conftest import ROOT
+from project import ROOT
 
 RULES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk")}
 FOLDER = ROOT / "workflow" / "report"

@@ -7,14 +7,14 @@ import sys
 import pytest
 import yaml
 
-from conftest import ROOT
+from project import ROOT
 
 
 @pytest.fixture(scope="session")
 def snakemake():
     """Return a function that runs snakemake in a folder and returns the finished process with its joined output."""
 
-    def run(folder, *arguments, overlays=("tests/config/tiny.yaml",), config=None, timeout=1500):
+    def run(folder, *targets, options=(), overlays=("tests/config/tiny.yaml",), config=None, timeout=1500):
         files = [str(ROOT / overlay) for overlay in overlays]
         if config:
             own = folder / "config.yaml"
@@ -24,7 +24,7 @@ def snakemake():
         command += ["--configfile", *files] if files else []
         environment = {**os.environ, "PYTHONPATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
         return subprocess.run(
-            [*command, "--", *arguments] if arguments and not arguments[0].startswith("-") else [*command, *arguments],
+            [*command, *options, "--", *targets],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -8,6 +8,8 @@ from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.images import write_image
 from finalinfarct.dataset.isles22 import import_cases
 
+PLAN = ("-n", "--quiet", "rules")
+
 
 def jobs(output):
     """Job counts of a dry run by rule."""
@@ -15,28 +17,28 @@ def jobs(output):
 
 
 def test_default_plan(snakemake, tmp_path):
-    done = snakemake(tmp_path, "-n", "--quiet", "progress", overlays=())
+    done = snakemake(tmp_path, options=PLAN, overlays=())
     counts = jobs(done.stdout)
     assert done.returncode == 0, done.stdout
     assert (counts["train"], counts["predict"], counts["simulate_patient"], counts["simulate_h3"]) == (42, 14, 30, 6)
 
 
 def test_paper_plan(snakemake, tmp_path):
-    done = snakemake(tmp_path, "-n", "--quiet", "progress", overlays=("config/paper.yaml",))
+    done = snakemake(tmp_path, options=PLAN, overlays=("config/paper.yaml",))
     counts = jobs(done.stdout)
     assert done.returncode == 0, done.stdout
     assert (counts["train"], counts["simulate_patient"], counts["reperfusion"], counts["brain_mask"]) == (70, 109, 17, 109)
 
 
 def test_one_table_needs_only_its_own_models(snakemake, tmp_path):
-    done = snakemake(tmp_path, "results/table3.csv", "-n", "--quiet", "progress", overlays=())
+    done = snakemake(tmp_path, "results/table3.csv", options=PLAN, overlays=())
     assert done.returncode == 0, done.stdout
     assert jobs(done.stdout)["train"] == 6
 
 
 def test_real_case_plan(snakemake, tmp_path, realdata):
     import_cases(realdata / "isles22", tmp_path / "results" / "isles22")
-    done = snakemake(tmp_path, "results/diffusion_lesion.tsv", "-n", "--quiet", "progress", overlays=("config/isles22.yaml",))
+    done = snakemake(tmp_path, "results/diffusion_lesion.tsv", options=PLAN, overlays=("config/isles22.yaml",))
     counts = jobs(done.stdout)
     assert done.returncode == 0, done.stdout
     assert (counts["adc"], counts["lesions"]) == (1, 1)
@@ -52,18 +54,18 @@ def refused(done, *said):
 
 
 def test_unknown_key(snakemake, tmp_path):
-    done = snakemake(tmp_path, "-n", config={"training": {"epoch": 3}})
+    done = snakemake(tmp_path, options=PLAN, config={"training": {"epoch": 3}})
     assert refused(done, "unknown key 'epoch' in training; did you mean 'epochs'?", "config/README.md")
 
 
 def test_too_few_patients_for_the_folds_is_said_before_anything_runs(snakemake, tmp_path):
-    done = snakemake(tmp_path, "-n", config={"folds": {"number": 5}})
+    done = snakemake(tmp_path, options=PLAN, config={"folds": {"number": 5}})
     assert refused(done, "folds.number")
 
 
 def test_bet_without_fsl(snakemake, tmp_path, monkeypatch):
     monkeypatch.delenv("FSLDIR", raising=False)
-    done = snakemake(tmp_path, "-n", config={"images": {"brain_mask": "bet"}})
+    done = snakemake(tmp_path, options=PLAN, config={"images": {"brain_mask": "bet"}})
     assert refused(done, "FSL", "median_otsu")
 
 
@@ -74,18 +76,18 @@ def given(dataset, faults="refuse"):
 def test_faulty_dataset_is_refused_with_all_its_faults(snakemake, tmp_path, dataset):
     patient_files(dataset, "sub-01")["dsc"].unlink()
     write_image(patient_files(dataset, "sub-02")["final_lesion"], np.zeros((12, 12, 4)), np.diag([10.0, 10, 5, 1]), dtype=np.uint8)
-    done = snakemake(tmp_path, "results/inclusion.tsv", "-n", config=given(dataset))
+    done = snakemake(tmp_path, "results/inclusion.tsv", options=PLAN, config=given(dataset))
     assert refused(
         done, "2 faults", "sub-01_ses-baseline_dsc.nii.gz: the file does not exist", "sub-02_ses-followup_label-lesion_mask", "the mask is empty"
     )
 
 
 def test_missing_dataset(snakemake, tmp_path):
-    done = snakemake(tmp_path, "-n", config=given(tmp_path / "nowhere"))
+    done = snakemake(tmp_path, options=PLAN, config=given(tmp_path / "nowhere"))
     assert refused(done, "participants.tsv: the file does not exist")
 
 
 def test_given_data_are_never_written(snakemake, tmp_path, dataset):
-    done = snakemake(tmp_path, "results/lesion_volumes.tsv", "-n", "--quiet", "progress", config=given(dataset))
+    done = snakemake(tmp_path, "results/lesion_volumes.tsv", options=PLAN, config=given(dataset))
     assert done.returncode == 0, done.stdout
     assert not any(name.startswith("simulate") for name in jobs(done.stdout))

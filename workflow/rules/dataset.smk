@@ -7,10 +7,10 @@ rule check_dataset:
         images=plan.all_raw,
     output:
         faults="results/dataset_check.tsv",
-    # First of all: a fault ends the run early, and while this job waits the scheduler weighs its hundreds of inputs again and again.
-    priority: 100
     log:
         "logs/dataset/check.log",
+    # First of all: a fault ends the run early, and while this job waits the scheduler weighs its hundreds of inputs again and again.
+    priority: 100
     conda:
         "../../envs/preprocessing.yaml"
     params:

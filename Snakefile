@@ -18,6 +18,7 @@ if config["dataset"]["simulated"]:
 
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/imaging.smk"
+include: "workflow/rules/quality.smk"
 include: "workflow/rules/learning.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/reporting.smk"
@@ -34,6 +35,9 @@ rule all:
         "results/reporting_checklist.md",
         collect("results/{table}.{ending}", table=TABLES, ending=["csv", "md"]),
         collect("results/paper_comparison.{ending}", ending=["csv", "html"]),
+        "results/quality.tsv",
+        "results/quality/index.html",
+        collect("results/quality/{participant}.html", participant=plan.patients),
         collect("results/figures/{figure}.{ending}", figure=FIGURES, ending=["svg", "png"]),
     localrule: True
 

@@ -97,6 +97,10 @@ class Plan:
         """Return the configuration of a patient's cohort."""
         return self.config["cohorts"][self.patients[participant]]
 
+    def cohort_name(self, wildcards):
+        """Return the name of a patient's cohort (a params function)."""
+        return self.patients[wildcards.participant]
+
     def with_role(self, *roles):
         """Return the participants whose cohort has one of the roles."""
         return [name for name in self.patients if self.cohort(name)["role"] in roles]
@@ -185,6 +189,34 @@ class Plan:
             return f"results/registration/{name}/{name}_from-{moving}_to-reference_xfm.h5"
 
         return path
+
+    def quality_files(self, wildcards):
+        """Return the finished images of a patient that the quality page shows, by the names of ``imaging.quality`` (an input function to unpack).
+
+        The baseline FLAIR enters no prediction: it is registered for its own sake only in cohorts that take no part in one.
+        """
+        name, cohort = wildcards.participant, self.cohort(wildcards.participant)
+        resampled, maps = f"results/preprocessed/{name}/{name}_", f"results/maps/{name}/{name}_"
+        perfusion, after_3_h = cohort["perfusion"], cohort["reperfusion"] == "h3_perfusion"
+        wanted = {
+            "adc": ("baseline", "ADC", True),
+            "tmax": ("baseline", "Tmax", perfusion),
+            "cbf": ("baseline", "CBF", perfusion),
+            "dwi": ("baseline", "b0", cohort["reference"] != "dwi"),
+            "dsc": ("baseline", "perfref", perfusion and cohort["reference"] != "dsc"),
+            "h3": ("h3", "perfref", after_3_h),
+            "flair": ("baseline", "FLAIR", cohort["role"] == "none" and self.has(name, "flair")),
+            "followup": ("followup", "FLAIR", cohort["final_lesion"] == "followup"),
+        }
+        files = {key: f"{resampled}ses-{session}_space-reference_{image}.nii.gz" for key, (session, image, there) in wanted.items() if there}
+        if self.has(name, "dsc"):
+            endings = {"aif": "aif.tsv", "aif_mask": "label-AIF_mask.nii.gz", "perfref": "perfref.nii.gz", "report": "perfusion.json"}
+            sessions = ["baseline"] * perfusion + ["h3"] * after_3_h
+            files |= {f"{session}_{key}": f"{maps}ses-{session}_{ending}" for session in sessions for key, ending in endings.items()}
+        masks = {
+            key: f"{resampled}space-reference_label-{label}_mask.nii.gz" for key, label in (("brain_mask", "brain"), ("final_lesion", "finallesion"))
+        }
+        return files | masks | {"reference": self.resampled_reference(wildcards)}
 
     def expert_diffusion_lesion(self, wildcards):
         """Return the expert's DWI lesion mask where there is one and the cohort is to use it (an input function)."""

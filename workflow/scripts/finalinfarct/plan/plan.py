@@ -213,9 +213,8 @@ class Plan:
             endings = {"aif": "aif.tsv", "aif_mask": "label-AIF_mask.nii.gz", "perfref": "perfref.nii.gz", "report": "perfusion.json"}
             sessions = ["baseline"] * perfusion + ["h3"] * after_3_h
             files |= {f"{session}_{key}": f"{maps}ses-{session}_{ending}" for session in sessions for key, ending in endings.items()}
-        masks = {
-            key: f"{resampled}space-reference_label-{label}_mask.nii.gz" for key, label in (("brain_mask", "brain"), ("final_lesion", "finallesion"))
-        }
+        label = f"{resampled}space-reference_label-"
+        masks = {"brain_mask": f"{label}brain_mask.nii.gz", "final_lesion": f"{label}finallesion_mask.nii.gz"}
         return files | masks | {"reference": self.resampled_reference(wildcards)}
 
     def expert_diffusion_lesion(self, wildcards):

@@ -80,6 +80,7 @@ def files(tmp_path, brain):
     curve = [0, 0, 0, 10, 20, 10, 0, 0]
     write_table(pd.DataFrame({"time_s": 3.0 + 1.5 * np.arange(8), "concentration": np.array(curve, float)}), paths["baseline_aif"])
     report = {"pre_bolus_frames": 3, "dropped_frames": 2, "aif_voxels": 2, "aif_source": "automatic", "median_contrast_to_noise": 12.5}
+    report["largest_displacement_mm"] = 0.7
     write_json(paths["baseline_report"], report | {"flags": ["arterial input from 2 voxels only"]})
     return paths
 
@@ -148,6 +149,7 @@ def test_numbers_in_closed_form(files, tmp_path):
         "aif_peak_s": 9,
         "aif_width_s": 3,
         "aif_voxels": 2,
+        "largest_displacement_mm": 0.7,
         "contrast_to_noise": 12.5,
         "lesion_outside_brain_ml": 4 * VOXEL_ML,
     }

@@ -114,6 +114,8 @@ def test_residual_shift_finds_a_misplaced_image_in_mm(brain, axis):
     # Finer voxels: the same distance of about 3 mm is asked, now three voxels away.
     image = texture(smoothness=3)
     assert residual_shift_mm(image, np.roll(image, 3, axis), brain, np.array([1.0, 1.0, 5.0])) == pytest.approx(3.0, abs=0.5)
+    # Between the steps the parabola interpolates.
+    assert residual_shift_mm(image, np.roll(image, 1, axis), brain, np.array([1.0, 1.0, 5.0])) == pytest.approx(1.0, abs=0.4)
     assert np.isnan(residual_shift_mm(image, np.ones(SHAPE), brain, sizes))
 
 

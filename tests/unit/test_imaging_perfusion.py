@@ -1,5 +1,6 @@
 """Perfusion: deconvolution against an explicit singular value decomposition, maps against closed forms, faults of the series."""
 
+import json
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from finalinfarct.imaging.perfusion import compute_perfusion, perfusion_maps, us
 
 TR_S = 1.5
 SETTINGS = {"deconvolution": "csvd", "truncation": 0.1, "oscillation_index": 0.035, "hematocrit_factor": 0.73, "density_g_per_ml": 1.04}
+SETTINGS |= {"motion_correction": False, "smoothing_fwhm_mm": 0.0}
 OUTPUTS = ("perfref", "Tmax", "CBF", "CBV", "MTT", "TTP", "aif_mask")
 
 
@@ -130,9 +132,9 @@ def series(tmp_path):
     return path
 
 
-def computed(series, tmp_path, **options):
+def computed(series, tmp_path, settings=SETTINGS, **options):
     outputs = {name: tmp_path / f"{name}.nii.gz" for name in OUTPUTS} | {"aif": tmp_path / "aif.tsv", "report": tmp_path / "report.json"}
-    compute_perfusion(series, SETTINGS, outputs, **options)
+    compute_perfusion(series, settings, outputs, **options)
     return outputs
 
 
@@ -181,6 +183,76 @@ def test_series_without_a_bolus(series, tmp_path):
     write_image(series, flat, np.eye(4), {"RepetitionTime": 1.5, "EchoTime": 0.04}, dtype=np.int16)
     with pytest.raises(InputError, match=r"no bolus|fewer than 3 steady frames"):
         computed(series, tmp_path)
+
+
+def rewritten(series, change):
+    """The series with its values changed, its side file kept."""
+    values = change(read_image(series).get_fdata(dtype=np.float32))
+    write_image(series, values, np.diag([4.0, 4.0, 5.0, 1.0]), read_sidecar(series), dtype=np.int16)
+    return series
+
+
+def clipped(values, share):
+    """Values of the first ``share`` of the rows of the head twenty times as large, and cut off at 3900; air at 0."""
+    values[: round(3 + share * 10)] *= 20
+    return np.where(values > 150, np.minimum(values, 3900), 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda values: values[..., :12], "12 frames"),
+        (lambda values: np.zeros_like(values), "no signal"),
+        (lambda values: clipped(values, 1.0), "saturated baseline in 100 % of the head"),
+        (lambda values: values * (np.arange(50) >= 7), "no frames before a bolus"),
+    ],
+)
+def test_faulty_series_is_refused_with_its_name(series, tmp_path, change, said):
+    with pytest.raises(InputError, match=said) as fault:
+        computed(rewritten(series, change), tmp_path)
+    assert "sub-1_dsc.nii.gz" in str(fault.value)
+
+
+def test_arterial_mask_without_a_bolus_is_refused_with_its_name(series, tmp_path):
+    mask = np.zeros((16, 16, 6))
+    mask[0, 0, 0] = 1
+    write_image(tmp_path / "sub-1_mask.nii.gz", mask, np.diag([4.0, 4.0, 5.0, 1.0]), dtype=np.uint8)
+    with pytest.raises(InputError, match=r"sub-1_mask\.nii\.gz.*no voxel of the mask shows the passage"):
+        computed(series, tmp_path, aif_mask_in=tmp_path / "sub-1_mask.nii.gz")
+
+
+def jerk(values):
+    """Values of a head that moves by one voxel after two thirds of the series."""
+    values[..., 33:] = np.roll(values[..., 33:], 1, axis=1)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (jerk, "motion: the head moved by"),
+        (lambda values: values[..., :17].repeat(2, axis=3)[..., :29], "truncated bolus"),
+        (lambda values: np.random.default_rng(0).normal(values, 60).clip(0), "low signal-to-noise ratio"),
+        (lambda values: clipped(values, 0.2), "saturated baseline in"),
+    ],
+)
+def test_doubtful_series_is_flagged(series, tmp_path, change, said):
+    report = json.loads(computed(rewritten(series, change), tmp_path)["report"].read_text(encoding="utf-8"))
+    assert any(said in flag for flag in report["flags"])
+
+
+def test_clean_series_has_no_flag(series, tmp_path):
+    rewritten(series, lambda values: np.where(values > 50, values, 0))
+    assert json.loads(computed(series, tmp_path)["report"].read_text(encoding="utf-8"))["flags"] == []
+
+
+def test_smoothing_lowers_the_scatter_of_tmax(series, tmp_path):
+    rewritten(series, lambda values: np.random.default_rng(0).normal(values, 12).clip(0))
+    scatter = []
+    for fwhm_mm in (0.0, 8.0):
+        outputs = computed(series, tmp_path, settings=SETTINGS | {"smoothing_fwhm_mm": fwhm_mm})
+        scatter.append(read_image(outputs["Tmax"]).get_fdata()[4:7, 4:12, 2:4].std())
+    assert scatter[1] < 0.6 * scatter[0]
 
 
 def test_given_maps(tmp_path):

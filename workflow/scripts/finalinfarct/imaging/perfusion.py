@@ -6,13 +6,15 @@ import numpy as np
 import pandas as pd
 
 from finalinfarct.dataset.check import FEWEST_FRAMES
-from finalinfarct.dataset.images import read_image, read_sidecar, sidecar_path, write_image, write_json
+from finalinfarct.dataset.images import read_image, read_sidecar, sidecar_path, voxel_sizes, write_image, write_json
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.arterial_input import NoArteryError, arterial_neighbourhood, select_arterial_voxels, usable_curves
 from finalinfarct.imaging.bolus import NoBolusError, concentration, find_bolus, passes
 from finalinfarct.imaging.deconvolution import VOXELS_AT_A_TIME, deconvolve, peak
 from finalinfarct.imaging.grids import check_same_grid
+from finalinfarct.imaging.motion import correct_motion, estimate_motion
+from finalinfarct.imaging.smoothing import smooth_in_plane
 from finalinfarct.imaging.threshold import head_mask
 
 LOGGER = logging.getLogger(__name__)
@@ -35,6 +37,8 @@ GIVEN_UNITS = {
 LONGEST_TMAX_SHARE = 0.5
 LARGEST_PLAUSIBLE_TMAX_S = 100.0
 TRUNCATED_BOLUS_TAIL, LOW_BOLUS_DEPTH, FEWEST_ARTERIAL_VOXELS = 0.5, 0.03, 3
+LOW_CONTRAST_TO_NOISE, LARGE_MOTION_MM = 3, 1.5
+FLAGGED_FAULTY_SHARE, LARGEST_FAULTY_SHARE = 0.01, 0.5
 
 
 def perfusion_maps(curves, arterial_input, repetition_time_s, settings):
@@ -82,14 +86,16 @@ def perfusion_maps(curves, arterial_input, repetition_time_s, settings):
 def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     """Write the perfusion maps of one DSC series, its arterial input and a report, all on the grid of the series.
 
-    Maps are zero outside a rough head mask and where no bolus passes. Time zero of Tmax is the arterial input.
+    Frames that are not in the steady state are dropped; the others are corrected for motion and smoothed, as the settings say. The arterial
+    input comes from voxels that are not smoothed. Maps are zero outside a rough head mask and where no bolus passes. Time zero of Tmax is the
+    arterial input.
 
     Parameters
     ----------
     series : str or Path
         (X, Y, Z, T), with RepetitionTime and EchoTime in seconds in its side file.
     settings : dict
-        As for ``perfusion_maps``.
+        As for ``perfusion_maps``, and ``motion_correction`` (bool) and ``smoothing_fwhm_mm``.
     outputs : dict of str to path
         ``perfref`` (mean pre-bolus image), ``Tmax``, ``CBF``, ``CBV``, ``MTT``, ``TTP``, ``aif`` (TSV: time_s from the first acquired frame,
         concentration in 1/s), ``aif_mask``, ``report`` (JSON: numbers and flags).
@@ -107,20 +113,20 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
         raise InputError(series, f"{image.shape[3]} frames", f"a DSC series needs at least {FEWEST_FRAMES}; check that this is the whole series")
     signal = image.get_fdata(dtype=np.float32)
     head = head_mask(np.median(signal, axis=3))
-    try:
-        bolus = find_bolus(signal[head].mean(axis=0)) if head.any() else None
-    except NoBolusError as fault:
-        raise InputError(series, str(fault), "check that this is the DSC series, from before the injection on") from None
-    if bolus is None:
-        raise InputError(series, "no signal in any voxel", "replace the series")
-    signal, baseline = signal[..., bolus["first"] :], slice(0, bolus["arrival"] - bolus["first"])
+    bolus = _bolus(series, signal, head)
+    signal, baseline, voxel_mm = signal[..., bolus["first"] :], slice(0, bolus["arrival"] - bolus["first"]), voxel_sizes(image.affine)
+    flags = _baseline_flags(series, signal[head][:, baseline], signal.max())
+    poses, displacement_mm = estimate_motion(signal, head, baseline, voxel_mm)
+    if settings["motion_correction"]:
+        correct_motion(signal, poses, voxel_mm)
     perfref = signal[..., baseline].mean(axis=3)
     head &= perfref > 0
-    curves = concentration(signal[head], times["EchoTime"], baseline)
-    arterial, source = _arterial_voxels(series, image, head, curves, baseline, aif_mask_in)
-    arterial_input = curves[arterial].mean(axis=0)
+    measured = concentration(signal[head], times["EchoTime"], baseline)
+    arterial, source = _arterial_voxels(series, image, head, measured, baseline, aif_mask_in)
+    arterial_input = measured[arterial].mean(axis=0)
     # the pre-bolus frames hold noise only, which the deconvolution would amplify
     arterial_input[baseline] = 0
+    curves = concentration(smooth_in_plane(signal, head, voxel_mm, settings["smoothing_fwhm_mm"]), times["EchoTime"], baseline)
     maps = perfusion_maps(curves, arterial_input, times["RepetitionTime"], settings)
     longest_s = LONGEST_TMAX_SHARE * (curves.shape[1] - baseline.stop) * times["RepetitionTime"]
     perfused = passes(curves, bolus, baseline) & (maps["Tmax"] <= longest_s)
@@ -142,11 +148,34 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     write_image(outputs["aif_mask"], mask, image.affine, {"Description": f"Voxels of the arterial input ({source})"}, dtype=np.uint8)
     time_s = (np.arange(arterial_input.size) + bolus["first"]) * times["RepetitionTime"]
     write_table(pd.DataFrame({"time_s": time_s, "concentration": arterial_input.astype(float)}), outputs["aif"])
-    report = _report(bolus, baseline, curves, arterial, arterial_input, times, source)
+    report = _report(bolus, baseline, measured, arterial, arterial_input, times, source, displacement_mm)
+    report |= {"motion_corrected": settings["motion_correction"], "flags": flags + report["flags"]}
     write_json(outputs["report"], report)
     for flag in report["flags"]:
         LOGGER.warning("%s: %s", series, flag)
     LOGGER.info("perfusion of %s: %d pre-bolus frames, %d arterial voxels", series, baseline.stop, len(arterial))
+
+
+def _bolus(series, signal, head):
+    """``find_bolus`` on the mean of the head, its complaint as a fault of the series."""
+    if not head.any():
+        raise InputError(series, "no signal in any voxel", "replace the series")
+    try:
+        return find_bolus(signal[head].mean(axis=0))
+    except NoBolusError as fault:
+        raise InputError(series, str(fault), "check that this is the DSC series, from before the injection on") from None
+
+
+def _baseline_flags(series, baseline, largest):
+    """Flags for a baseline (V, frames) at 0 or at the ceiling of the stored values; InputError where that is most of the head."""
+    flags = []
+    for name, wrong in (("zero", baseline <= 0), ("saturated", baseline >= largest)):
+        share = float((wrong.mean(axis=1) > 0.5).mean())
+        if share > LARGEST_FAULTY_SHARE:
+            raise InputError(series, f"{name} baseline in {100 * share:.0f} % of the head", "export the series again, with its full range of values")
+        if share > FLAGGED_FAULTY_SHARE:
+            flags.append(f"{name} baseline in {100 * share:.0f} % of the head: no perfusion can be computed there")
+    return flags
 
 
 def _time_s(series, key):
@@ -178,17 +207,19 @@ def _arterial_voxels(series, image, head, curves, baseline, aif_mask_in):
     return usable, "given"
 
 
-def _report(bolus, baseline, curves, arterial, arterial_input, times, source):
+def _report(bolus, baseline, curves, arterial, arterial_input, times, source, displacement_mm):
     """Numbers and flags that say how far the maps can be trusted."""
-    peaks, noise = curves.max(axis=1), curves[:, baseline].std(axis=1)
-    contrast = float(np.median(peaks / np.maximum(noise, 1e-6)))
+    # at the head's peak, since each voxel's own largest value is that of noise where there is no contrast
+    contrast = float(np.median(curves[:, bolus["peak"] - bolus["first"]] / np.maximum(curves[:, baseline].std(axis=1), 1e-6)))
     flags = []
     if bolus["tail"] > TRUNCATED_BOLUS_TAIL:
         flags.append("truncated bolus: the last frames are far from the baseline, so CBV is too low")
     if bolus["depth"] < LOW_BOLUS_DEPTH:
         flags.append("weak bolus: the mean signal falls by less than 3 %")
-    if contrast < 3:
-        flags.append("low signal-to-noise ratio: the median voxel's peak is below three standard deviations of its baseline")
+    if contrast < LOW_CONTRAST_TO_NOISE:
+        flags.append(f"low signal-to-noise ratio: the median voxel's bolus is below {LOW_CONTRAST_TO_NOISE} standard deviations of its baseline")
+    if displacement_mm.max() > LARGE_MOTION_MM:
+        flags.append(f"motion: the head moved by {displacement_mm.max():.1f} mm during the series")
     if len(arterial) < FEWEST_ARTERIAL_VOXELS:
         flags.append(f"arterial input from {len(arterial)} voxels only")
     return {
@@ -197,6 +228,8 @@ def _report(bolus, baseline, curves, arterial, arterial_input, times, source):
         "bolus_depth": bolus["depth"],
         "bolus_tail": bolus["tail"],
         "median_contrast_to_noise": contrast,
+        "displacement_mm": [round(float(value), 3) for value in displacement_mm],
+        "largest_displacement_mm": float(displacement_mm.max()),
         "aif_source": source,
         "aif_voxels": len(arterial),
         "aif_peak_per_s": float(arterial_input.max()),

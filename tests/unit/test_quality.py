@@ -21,6 +21,7 @@ from finalinfarct.imaging.quality import (
     full_width_half_maximum,
     measure_quality,
     normalised_mutual_information,
+    peak_offset,
     residual_shift_mm,
 )
 from finalinfarct.plan.plan import Plan
@@ -114,9 +115,16 @@ def test_residual_shift_finds_a_misplaced_image_in_mm(brain, axis):
     # Finer voxels: the same distance of about 3 mm is asked, now three voxels away.
     image = texture(smoothness=3)
     assert residual_shift_mm(image, np.roll(image, 3, axis), brain, np.array([1.0, 1.0, 5.0])) == pytest.approx(3.0, abs=0.5)
-    # Between the steps the parabola interpolates.
-    assert residual_shift_mm(image, np.roll(image, 1, axis), brain, np.array([1.0, 1.0, 5.0])) == pytest.approx(1.0, abs=0.4)
     assert np.isnan(residual_shift_mm(image, np.ones(SHAPE), brain, sizes))
+
+
+@pytest.mark.parametrize("apex", [-0.9, -0.3, 0.0, 0.2, 0.7])
+def test_peak_of_a_roof_is_found_exactly(apex):
+    assert peak_offset(*(1 - 0.4 * abs(place - apex) for place in (-1, 0, 1))) == pytest.approx(apex)
+
+
+def test_peak_beyond_the_ends():
+    assert (peak_offset(3, 2, 1), peak_offset(1, 2, 4), peak_offset(1, 0, 2), peak_offset(1, 1, 1)) == (-1, 1, 1, 0)
 
 
 def test_rim_is_two_voxels_in_plane(brain):

@@ -81,7 +81,7 @@ def files(tmp_path, brain):
     curve = [0, 0, 0, 10, 20, 10, 0, 0]
     write_table(pd.DataFrame({"time_s": 3.0 + 1.5 * np.arange(8), "concentration": np.array(curve, float)}), paths["baseline_aif"])
     report = {"pre_bolus_frames": 3, "dropped_frames": 2, "aif_voxels": 2, "aif_source": "automatic", "median_contrast_to_noise": 12.5}
-    report["largest_displacement_mm"] = 0.7
+    report |= {"largest_displacement_mm": 0.7, "displacement_mm": [0, 0, 0, 0.7, 0.7, 0, 0, 0]}
     write_json(paths["baseline_report"], report | {"flags": ["arterial input from 2 voxels only"]})
     return paths
 
@@ -378,7 +378,7 @@ def test_slices_are_laid_from_the_upper_left():
 def test_every_number_and_every_flag_has_a_meaning():
     assert all(number_meaning(name) for name in NUMBERS)
     raised = "".join((ROOT / f"workflow/scripts/finalinfarct/imaging/{room}.py").read_text(encoding="utf-8") for room in ("perfusion", "quality"))
-    for flag in ("truncated bolus", "weak bolus", "low signal-to-noise", "arterial input from"):
+    for flag in ("truncated bolus", "weak bolus", "low signal-to-noise", "arterial input from", "motion"):
         assert flag in raised and flag_meaning(flag) != OTHER_FLAG
     assert flag_meaning("something new") == OTHER_FLAG
 

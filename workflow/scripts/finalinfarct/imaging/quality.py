@@ -273,7 +273,7 @@ def _bolus_numbers(report, aif):
         "aif_peak_s": aif["time_s"][aif["concentration"].argmax()],
         "aif_width_s": full_width_half_maximum(aif["time_s"], aif["concentration"]),
         "aif_voxels": report["aif_voxels"],
-        "largest_displacement_mm": report.get("largest_displacement_mm", np.nan),
+        "largest_displacement_mm": report["largest_displacement_mm"],
         "contrast_to_noise": report["median_contrast_to_noise"],
     }
 

@@ -34,6 +34,8 @@ FLUID_SHARE, COIL_MM, SMALLEST_FLUID_ML = 0.10, 10.0, 1.0
 COLUMNS, MOST_SLICES, REGISTRATION_SLICES, ARTERIAL_SLICES = 7, 21, 5, 3
 # The first and last slices of a brain are small, and their contours say little.
 REGISTRATION_LEVELS = (0.2, 0.85)
+# Smaller motion fills no axis: it would look large.
+LEAST_MOTION_SHOWN_MM = 2.0
 STRIP_MM, STRIP_DPI = 22.0, 110
 BRAIN_COLOUR, FLUID_COLOUR, ARTERY_COLOUR, LATE_COLOUR = "#F0E442", "#56B4E9", "#FF3DCB", "white"
 HISTOGRAM_BINS = 80
@@ -250,7 +252,7 @@ def draw_histograms(patient, thresholds):
 
 
 def draw_arterial_input(aif, aif_mask, perfref, report):
-    """Draw the arterial input over time beside the voxels that it is the mean of.
+    """Draw the arterial input over time above the motion of the head, beside the voxels that it is the mean of.
 
     Parameters
     ----------
@@ -259,7 +261,7 @@ def draw_arterial_input(aif, aif_mask, perfref, report):
     aif_mask, perfref : str or Path
         Chosen voxels, and the mean pre-bolus image, on the grid of the series.
     report : dict
-        Of the perfusion step: ``pre_bolus_frames``, ``dropped_frames``.
+        Of the perfusion step: ``pre_bolus_frames``, ``dropped_frames``, ``displacement_mm`` (frames).
 
     Returns
     -------
@@ -273,13 +275,17 @@ def draw_arterial_input(aif, aif_mask, perfref, report):
     chosen, image, limits = chosen[window], image[window], brain_limits(image, head, CONTRAST_PERCENTILES)
     counts = chosen.sum(axis=(0, 1))
     levels = np.sort(np.argsort(-counts, kind="stable")[: min(ARTERIAL_SLICES, np.count_nonzero(counts))])
-    figure = new_figure(PAGE_MM, 58.0)
-    axis, *panels = figure.subplots(1, 1 + len(levels), width_ratios=[1.4, *[1] * len(levels)])
+    figure = new_figure(PAGE_MM, 68.0)
+    grid = figure.add_gridspec(2, 1 + len(levels), width_ratios=[1.4, *[1] * len(levels)], height_ratios=[3, 1])
+    axis, panels = figure.add_subplot(grid[0, 0]), [figure.add_subplot(grid[:, place + 1]) for place in range(len(levels))]
+    motion = figure.add_subplot(grid[1, 0], sharex=axis)
     start_s, arrival_s = curve["time_s"][0], curve["time_s"][report["pre_bolus_frames"]]
     axis.axvspan(0, start_s, color=GREY, alpha=0.35, lw=0, label=f"{report['dropped_frames']} frames dropped")
     axis.axvspan(start_s, arrival_s, color=PALE, lw=0, label=f"{report['pre_bolus_frames']} pre-bolus frames")
     axis.plot(curve["time_s"], curve["concentration"], color=ORANGE, marker=".", ms=3)
-    axis.set(xlabel="time from the first frame (s)", ylabel="concentration (1/s)", xlim=(0, curve["time_s"].iloc[-1]))
+    axis.set(ylabel="concentration (1/s)", xlim=(0, curve["time_s"].iloc[-1]))
+    motion.plot(curve["time_s"], report["displacement_mm"], color=BLUE)
+    motion.set(xlabel="time from the first frame (s)", ylabel="motion (mm)", ylim=(0, max(LEAST_MOTION_SHOWN_MM, *report["displacement_mm"])))
     axis.legend(loc="upper right")
     for panel, level in zip(panels, levels, strict=True):
         show_image(panel, image[:, :, level].T, sizes[1] / sizes[0], limits)

@@ -54,12 +54,13 @@ BRAIN_MASK = (
     "an empty slice in the middle.",
 )
 ARTERIAL_INPUT = (
-    "Left: concentration of contrast agent over time, mean of the chosen voxels. The pale ground marks the frames before the bolus, the grey one "
-    "the frames dropped because the signal was not yet steady. Right: the chosen voxels (magenta) on the mean pre-bolus image, in the slices that "
-    "hold most of them.",
+    "Left: concentration of contrast agent over time, mean of the chosen voxels; below it how far the head had moved. The pale ground marks the "
+    "frames before the bolus, the grey one the frames dropped because the signal was not yet steady. "
+    "Right: the chosen voxels (magenta) on the mean pre-bolus image, in the slices that hold most of them.",
     "How to read it. Good: flat until the bolus, then one high and narrow peak, and a low second wave; voxels at the base of the brain or along "
     "the middle or anterior cerebral arteries, some of them beside each other. Bad: a broad or late peak (a vein, or tissue), a flat top "
-    "(saturation), a curve that does not come down (truncated, or motion), voxels strewn over the edge of the brain or in the infarct.",
+    "(saturation), a curve that does not come down (truncated, or motion), voxels strewn over the edge of the brain or in the infarct, "
+    "a jump of the head while the bolus passes.",
 )
 GIVEN_MAPS = "The perfusion maps were given, not computed from a raw series: there is no arterial input to look at."
 NO_PERFUSION = "This patient has no perfusion images."

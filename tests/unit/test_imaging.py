@@ -14,7 +14,7 @@ from finalinfarct.imaging.diffusion import adc_map, compute_adc
 from finalinfarct.imaging.grids import upsampled_grid
 from finalinfarct.imaging.lesions import diffusion_lesion, make_labels
 from finalinfarct.imaging.normalisation import normalise, normalise_array
-from finalinfarct.imaging.registration import register, resample
+from finalinfarct.imaging.registration import register, resample, write_native
 from finalinfarct.imaging.reperfusion import reperfusion_ratio, write_reperfusion_ratio
 
 AFFINE = np.array([[-4.0, 0, 0, 90], [0, 4.0, 0, -80], [0, 0, 5.0, -30], [0, 0, 0, 1]])
@@ -105,7 +105,7 @@ def test_registration_recovers_a_shift(tmp_path, kind):
     shift = (2.0, -1.5, 0.6)
     write_image(tmp_path / "fixed.nii.gz", head(), AFFINE)
     write_image(tmp_path / "moving.nii.gz", 300 - 2 * head(shift=shift), AFFINE)
-    register(tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz", kind, tmp_path / "xfm.h5")
+    register(tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz", kind, tmp_path / "xfm.h5", tmp_path / "back.h5")
     resample([(tmp_path / "moving.nii.gz", tmp_path / "out.nii.gz")], tmp_path / "fixed.nii.gz", 40, transform=tmp_path / "xfm.h5")
     brain = ndimage.binary_erosion(head() > 30, iterations=2)
     back = (300 - read_image(tmp_path / "out.nii.gz").get_fdata()) / 2
@@ -117,13 +117,42 @@ def test_registration_recovers_a_shift(tmp_path, kind):
     assert after > reachable - 0.01
 
 
+@pytest.mark.parametrize("kind", ["rigid", "affine", "nonlinear"])
+def test_a_lesion_returns_to_native_space(tmp_path, kind):
+    dwi, reference = head(shift=(2.0, -1.5, 0.6)), head()
+    lesion = np.zeros(dwi.shape)
+    lesion[12:20, 22:30, 5:11] = 1
+    for name, data in (("dwi", dwi), ("reference", reference), ("lesion", lesion)):
+        write_image(tmp_path / f"{name}.nii.gz", data, AFFINE)
+    register(tmp_path / "reference.nii.gz", tmp_path / "dwi.nii.gz", kind, tmp_path / "there.h5", tmp_path / "back.h5")
+    there = [(tmp_path / "lesion.nii.gz", tmp_path / "there.nii.gz")]
+    resample(there, tmp_path / "reference.nii.gz", 80, transform=tmp_path / "there.h5", label=True)
+    predicted, native = tmp_path / "there.nii.gz", [tmp_path / f"{name}.nii.gz" for name in ("mask", "probability")]
+    write_native(predicted, predicted, tmp_path / "dwi.nii.gz", tmp_path / "back.h5", *native)
+    for path in native:
+        back = read_image(path)
+        found = back.get_fdata() > 0.5
+        assert back.shape == dwi.shape and np.allclose(back.affine, AFFINE)
+        assert 2 * (found & (lesion > 0)).sum() / (found.sum() + lesion.sum()) > 0.9
+
+
+def test_a_lesion_in_the_reference_s_own_space_only_changes_its_grid(tmp_path):
+    lesion = np.zeros((40, 40, 16))
+    lesion[12:20, 22:30, 5:11] = 1
+    write_image(tmp_path / "lesion.nii.gz", lesion, AFFINE)
+    resample([(tmp_path / "lesion.nii.gz", tmp_path / "there.nii.gz")], tmp_path / "lesion.nii.gz", 80, label=True)
+    predicted, native = tmp_path / "there.nii.gz", [tmp_path / f"{name}.nii.gz" for name in ("mask", "probability")]
+    write_native(predicted, predicted, tmp_path / "lesion.nii.gz", None, *native)
+    assert np.array_equal(read_image(native[0]).get_fdata(), lesion)
+
+
 def test_registration_is_repeatable_and_labels_stay_labels(tmp_path):
     write_image(tmp_path / "fixed.nii.gz", head(), AFFINE)
     write_image(tmp_path / "moving.nii.gz", head(shift=(2, 1, 0)), AFFINE)
     write_image(tmp_path / "label.nii.gz", head(shift=(2, 1, 0)) > 150, AFFINE, dtype=np.uint8)
     results = []
     for name in ("a", "b"):
-        register(tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz", "nonlinear", tmp_path / f"{name}.h5")
+        register(tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz", "nonlinear", tmp_path / f"{name}.h5", tmp_path / "back.h5")
         resample(
             [(tmp_path / "label.nii.gz", tmp_path / f"{name}.nii.gz")], tmp_path / "fixed.nii.gz", 80, transform=tmp_path / f"{name}.h5", label=True
         )
@@ -136,7 +165,7 @@ def test_constant_image_cannot_be_registered(tmp_path):
     write_image(tmp_path / "a.nii.gz", head(), AFFINE)
     write_image(tmp_path / "b.nii.gz", np.ones((40, 40, 16)), AFFINE)
     with pytest.raises(InputError, match=r"b\.nii\.gz.*constant"):
-        register(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", "affine", tmp_path / "x.h5")
+        register(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", "affine", tmp_path / "x.h5", tmp_path / "back.h5")
 
 
 def test_median_otsu_finds_the_brain(tmp_path):

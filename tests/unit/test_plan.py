@@ -47,6 +47,7 @@ def test_files_of_given_data(dataset, config):
     assert plan.transform("dwi")(asked("sub-02")).endswith("sub-02_from-dwi_to-reference_xfm.h5")
     assert plan.transform("dsc")(asked("sub-01", session="baseline")).endswith("from-dsc_to-reference_xfm.h5")
     assert plan.transform("dsc")(asked("sub-02", session="baseline")) == []
+    assert plan.inverse("dwi")(asked("sub-01")) == [] and plan.inverse("dwi")(asked("sub-02")).endswith("sub-02_from-reference_to-dwi_xfm.h5")
     assert plan.transform("dsc")(asked("sub-02", session="h3")).endswith("from-h3_to-reference_xfm.h5")
     assert plan.reference(asked("sub-01")).endswith("_b0.nii.gz")
     assert plan.reference(asked("sub-02")).endswith("_perfref.nii.gz")

@@ -88,6 +88,7 @@ rule register:
         moving=plan.moving,
     output:
         transform=TRANSFORM,
+        inverse="results/registration/{participant}/{participant}_from-reference_to-{image}_xfm.h5",
     log:
         "logs/imaging/{participant}_from-{image}_register.log",
     conda:
@@ -280,3 +281,24 @@ rule reperfusion:
         "Reperfusion ratio of {wildcards.participant} (patient {params.position})"
     script:
         "../scripts/reperfusion.py"
+
+
+rule native:
+    input:
+        folder=PREDICTED,
+        dwi="results/maps/{participant}/{participant}_ses-baseline_b0.nii.gz",
+        inverse=plan.inverse("dwi"),
+    output:
+        mask="results/native/{fusion}/{inputs}/{training_set}/{participant}_space-dwi_label-lesion_mask.nii.gz",
+        probability="results/native/{fusion}/{inputs}/{training_set}/{participant}_space-dwi_label-lesion_probseg.nii.gz",
+    log:
+        "logs/imaging/{participant}_{fusion}_{inputs}_{training_set}_native.log",
+    conda:
+        "../../envs/preprocessing.yaml"
+    params:
+        position=plan.position,
+        code=plan.code("native.py"),
+    message:
+        "Prediction of {wildcards.participant} in the space of its DWI (patient {params.position})"
+    script:
+        "../scripts/native.py"

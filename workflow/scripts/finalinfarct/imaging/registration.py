@@ -16,21 +16,24 @@ LOGGER = logging.getLogger(__name__)
 # Voxel sizes in mm at which the stages work, coarse to fine: they decide the shrink factors, whatever the matrix. A clinical slice is 5 mm
 # thick, so nothing is gained below 2 mm in plane.
 LEVELS_MM = (8.0, 4.0, 2.0)
-LINEAR_ITERATIONS = (200, 100, 30)
+LINEAR_ITERATIONS = (200, 200, 200)
 DEFORMABLE_ITERATIONS = (40, 30, 10)
 SAMPLED_SHARE = 0.25
 BINS = 32
 LINEAR_STEP = 0.1
+# Quantiles beyond which intensities are cut: eyes and CSF of a b0 are so bright that they would leave few bins of the histogram to the brain.
+KEPT_QUANTILES = (0.005, 0.995)
 # SyN: gradient step, variance of the update field and of the total field in voxels. The total field is smoothed too, or it follows a new
 # lesion: without that the final lesion landed with a Dice of 0.67 on its true place, with it 0.79 (eight simulated patients, docs/measurements.md).
 DEFORMABLE = "SyN[0.1,3,3]"
-STAGES = {"rigid": ("Rigid",), "affine": ("Rigid", "Affine"), "nonlinear": ("Rigid", "Affine", "SyN")}
+# No affine stage before SyN: between scans of one head it has nothing to find and follows differences of contrast (docs/accuracy.md).
+STAGES = {"rigid": ("Rigid",), "affine": ("Rigid", "Affine"), "nonlinear": ("Rigid", "SyN")}
 
 
-def register(fixed, moving, transform, output, seed=1, threads=1):
-    """Estimate the transform that carries an image onto another and write it as one composite ITK file.
+def register(fixed, moving, transform, output, inverse, seed=1, threads=1):
+    """Estimate the transform that carries an image onto another and write it and its inverse, one composite ITK file each.
 
-    Mutual information (Mattes 2003) throughout: rigid, then affine, then symmetric normalisation (Avants 2008), as far as ``transform`` says.
+    Mutual information (Mattes 2003) throughout: rigid, then affine, or then symmetric normalisation (Avants 2008), as ``transform`` says.
 
     Parameters
     ----------
@@ -40,6 +43,8 @@ def register(fixed, moving, transform, output, seed=1, threads=1):
         ``rigid``, ``affine`` or ``nonlinear``.
     output : str or Path
         ``.h5``: from points of the fixed image to points of the moving one, as ``resample`` needs it.
+    inverse : str or Path
+        ``.h5``: the other way, which ``write_native`` needs.
     seed : int
         Seed of the sampling of voxels: with one thread, the same images give the same transform, bit for bit.
     threads : int
@@ -68,6 +73,7 @@ def register(fixed, moving, transform, output, seed=1, threads=1):
         except RuntimeError as fault:
             raise InputError(moving, f"registration to {fixed} failed ({fault})", "look at both images; they must show the same head") from None
         os.replace(f"{prefix}Composite.h5", output)
+        os.replace(f"{prefix}InverseComposite.h5", inverse)
     LOGGER.info("registered %s to %s (%s)", moving, fixed, transform)
 
 
@@ -77,6 +83,7 @@ def _arguments(images, fixed, transform, prefix, seed):
     pair = f"{images['fixed']},{images['moving']}"
     arguments = ["--dimensionality", "3", "--float", "1", "--random-seed", str(seed), "--output", prefix]
     arguments += ["--write-composite-transform", "1", "--collapse-output-transforms", "1", "--initial-moving-transform", f"[{pair},1]"]
+    arguments += ["--winsorize-image-intensities", f"[{KEPT_QUANTILES[0]},{KEPT_QUANTILES[1]}]"]
     for stage in STAGES[transform]:
         deformable = stage == "SyN"
         metric = f"MI[{pair},1,{BINS}]" if deformable else f"MI[{pair},1,{BINS},Regular,{SAMPLED_SHARE}]"
@@ -177,3 +184,29 @@ def resample(images, reference, matrix, transform=None, label=False):
             raise InputError(path, f"nothing of it lies on the grid of {reference}", "check the orientation of both images, and the registration")
         side = read_sidecar(path) | {"SpatialReference": Path(reference).name, "Interpolation": "nearest neighbour" if label else "linear"}
         write_image(output, values, affine, side, dtype=np.uint8 if label else np.float32)
+
+
+def write_native(mask, probability, dwi, inverse, mask_out, probability_out):
+    """Write a predicted lesion and its probability on the grid of the native DWI, each in one interpolation.
+
+    Parameters
+    ----------
+    mask, probability : str or Path
+        (X, Y, Z), on the up-sampled grid of the reference.
+    dwi : str or Path
+        An image on the native grid of the DWI.
+    inverse : str or Path or None
+        The inverse transform of the DWI from ``register``; none where the DWI is the reference.
+    mask_out, probability_out : str or Path
+        uint8 (nearest neighbour) and float32 (linear).
+
+    Raises
+    ------
+    InputError
+        An image is unusable.
+    """
+    grid = read_image(dwi)
+    for path, output, label in ((mask, mask_out, True), (probability, probability_out, False)):
+        values = resample_array(read_image(path, ndim=3), grid.shape[:3], grid.affine, inverse, label)
+        side = read_sidecar(path) | {"SpatialReference": Path(dwi).name, "Interpolation": "nearest neighbour" if label else "linear"}
+        write_image(output, values, grid.affine, side, dtype=np.uint8 if label else np.float32)

@@ -190,6 +190,15 @@ class Plan:
 
         return path
 
+    def inverse(self, image):
+        """Return an input function for the inverse of ``transform(image)``; none where the image is the reference itself."""
+
+        def path(wildcards):
+            name = wildcards.participant
+            return [] if image == self.cohort(name)["reference"] else f"results/registration/{name}/{name}_from-reference_to-{image}_xfm.h5"
+
+        return path
+
     def quality_files(self, wildcards):
         """Return the finished images of a patient that the quality page shows, by the names of ``imaging.quality`` (an input function to unpack).
 

@@ -103,7 +103,7 @@ def _batch_normalization():
     import keras
 
     if keras.config.backend() == "tensorflow":
-        from finalinfarct.learning.step import BatchNormalization
+        from finalinfarct.learning.step_tensorflow import BatchNormalization
 
         return BatchNormalization
     return keras.layers.BatchNormalization

@@ -55,7 +55,7 @@ def predict_family(folds, weights, patients, inputs, fusion, matrix, settings, t
     absent = sorted({p for names in test.values() for p in names} - set(patients))
     if absent:
         raise InputError("prediction", f"no images for the test patients {', '.join(absent)}", "prepare their images, or make the folds again")
-    from finalinfarct.learning import step
+    from finalinfarct.learning import step_tensorflow as step
 
     step.configure(threads, settings.get("seed", 0))
     network = network_from_settings(fusion, inputs, matrix, settings)

@@ -116,6 +116,15 @@ class TrainingStep:
         """
         return self._update(images, labels, float(rate), float(updates))
 
+    def moments(self):
+        """Copy out Adam's moments, a list of arrays."""
+        return [moment.numpy() for moment in (*self.first_moments, *self.second_moments)]
+
+    def set_moments(self, values):
+        """Set what ``moments`` returned."""
+        for moment, value in zip((*self.first_moments, *self.second_moments), values, strict=True):
+            moment.assign(value)
+
     def _trace(self, images, labels, rate, updates):
         with tf.GradientTape() as tape:
             probabilities = self.network(images, training=True)

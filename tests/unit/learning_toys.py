@@ -21,6 +21,8 @@ SETTINGS = {
     "early_stopping": {"minimum_improvement": 0.005, "patience": 100},
     "weights": "best",
     "checkpoint_interval_s": 0,
+    "backend": "tensorflow",
+    "precision": "float32",
 }
 
 

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import platform
+import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from finalinfarct.dataset.images import write_json
 from finalinfarct.errors import InputError
+from finalinfarct.learning.backend import load_step
 from finalinfarct.learning.checkpoint import Checkpoint
 from finalinfarct.learning.folds import find_fold, read_folds
 from finalinfarct.learning.loss import multiclass_dice_from_terms
@@ -43,8 +45,8 @@ def train(
 ):
     """Train the network of one model family on one fold (Debs et al. 2021, appendix B).
 
-    With the same seed, machine and number of threads, the weights on a CPU are the same, bit for bit, also when the training was killed and begun
-    again in between.
+    With the same seed, machine, backend and number of threads, the weights on a CPU are the same, bit for bit, also when the training was killed
+    and begun again in between.
 
     Parameters
     ----------
@@ -64,8 +66,8 @@ def train(
         Height and width of a slice in voxels.
     settings : dict
         ``training`` of the configuration: epochs, batch_size, learning_rate, learning_rate_decay, l2, dropout, lesion_weight, dice_denominator,
-        batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last), checkpoint_interval_s and
-        early_stopping (minimum_improvement, patience).
+        batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last), checkpoint_interval_s, backend, precision
+        and early_stopping (minimum_improvement, patience).
     weights_out, history_out, environment_out : str or Path
         Keras weights (``.weights.h5``); CSV with one row an epoch; JSON with versions, device, seed, hashes and counts. What differs between two
         equal trainings stands under its key ``timing``.
@@ -90,16 +92,20 @@ def train(
     if found != (matrix, matrix):
         raise InputError(slices, f"slices of {found[0]}x{found[1]} voxels", f"set images.matrix, now {matrix}, to that, or make the slices again")
     log.info("fold %s: %d training and %d validation slices", fold, len(data["training"][0]), len(data["validation"][0]))
-    from finalinfarct.learning import step_tensorflow as step
-
+    step = load_step(settings["backend"])
     step.configure(threads, seed)
-    network = network_from_settings(fusion, inputs, matrix, settings)
-    log.info("%s fusion of %s: %d parameters, ready after %.1f s", fusion, ", ".join(inputs), count_parameters(network), time.perf_counter() - begin)
+    network = network_from_settings(fusion, inputs, matrix, settings, settings["precision"])
+    log.info(
+        "%s fusion of %s: %d parameters, %s on %s (%s), ready after %.1f s",
+        *(fusion, ", ".join(inputs), count_parameters(network), settings["precision"], step.device_name(), settings["backend"]),
+        time.perf_counter() - begin,
+    )
     identity = {
-        "backend": "tensorflow",
+        "backend": settings["backend"],
+        "precision": settings["precision"],
         "device": step.device_name(),
         "processor": platform.processor() or platform.machine(),
-        "versions": _versions(),
+        "versions": _versions(settings["backend"]),
         "fold": int(fold),
         "training_set": training_set,
         "inputs": list(inputs),
@@ -246,11 +252,7 @@ def _sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _versions():
+def _versions(backend):
     """Versions of what computes. Asked of the modules: TensorFlow's distributions have several names."""
-    import h5py
-    import keras
-    import tensorflow as tf
-
-    modules = {"tensorflow": tf, "keras": keras, "numpy": np, "h5py": h5py}
-    return {"python": platform.python_version()} | {name: module.__version__ for name, module in modules.items()}
+    modules = (backend, "keras", "numpy", "h5py")
+    return {"python": platform.python_version()} | {name: sys.modules[name].__version__ for name in modules}

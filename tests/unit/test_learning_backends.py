@@ -25,7 +25,7 @@ def batch():
 
 def run(backend, weights, output=None, precision="float32"):
     """Probabilities, Dice terms, and the losses of updates from a weights file, without dropout; in this process, or written to a file by another."""
-    step = load_step(backend)
+    step = load_step(backend, 1)
     step.configure(1, 0)
     network = network_from_settings("late", INPUTS, MATRIX, SETTINGS | {"dropout": 0.0}, precision)
     network.load_weights(weights)
@@ -47,7 +47,7 @@ def run(backend, weights, output=None, precision="float32"):
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     path = tmp_path_factory.mktemp("backends") / "model.weights.h5"
-    load_step("tensorflow").configure(1, 3)
+    load_step("tensorflow", 1).configure(1, 3)
     network = network_from_settings("late", INPUTS, MATRIX, SETTINGS)
     generator = np.random.default_rng(1)
     network.set_weights([w * generator.uniform(0.5, 2.0, w.shape) + generator.uniform(0, 0.01, w.shape) for w in network.get_weights()])
@@ -85,10 +85,10 @@ def test_bfloat16_rounds_but_trains_alike_with_weights_in_float32(reference):
 
 def test_absent_and_second_backends_are_refused(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    load_step("tensorflow")
+    load_step("tensorflow", 1)
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="jax is not installed"):
-        load_step("jax")
+        load_step("jax", 1)
     monkeypatch.setattr(module, "find_spec", lambda name: name)
     with pytest.raises(InputError, match="Keras runs on tensorflow"):
-        load_step("torch")
+        load_step("torch", 1)

@@ -8,15 +8,21 @@ import sys
 from importlib.util import find_spec
 
 from finalinfarct.errors import InputError
+from finalinfarct.learning.devices import claim_gpu
+
+# Locks of the GPU that this process uses, held until it ends.
+_locks = []
 
 
-def load_step(backend):
-    """Import the step module of a backend and make Keras use that backend, which one process can do once.
+def load_step(backend, slots_per_gpu):
+    """Import the step module of a backend and make Keras use that backend, on a GPU with a free slot if there is one. One process can do that once.
 
     Parameters
     ----------
     backend : str
         ``tensorflow``, ``jax`` or ``torch``.
+    slots_per_gpu : int
+        Number of processes that may share one GPU.
 
     Returns
     -------
@@ -30,6 +36,8 @@ def load_step(backend):
     if find_spec(backend) is None:
         raise InputError("training.backend", f"{backend} is not installed here", f"install {backend}, or set training.backend: tensorflow")
     os.environ["KERAS_BACKEND"] = backend
+    if "keras" not in sys.modules:
+        _locks.append(claim_gpu(slots_per_gpu))
     running = sys.modules["keras"].config.backend() if "keras" in sys.modules else backend
     if running != backend:
         raise InputError("training.backend", f"Keras runs on {running} in this process, not on {backend}", "use one process per backend")

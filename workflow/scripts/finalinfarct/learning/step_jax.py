@@ -1,5 +1,10 @@
 """All that speaks JAX: its set-up, one compiled training update, and inference. JAX's CPU threads are its own choice."""
 
+import os
+
+# Read when JAX is imported: else it takes most of a GPU's memory, which several processes share.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
 import jax
 import jax.numpy as jnp
 import keras

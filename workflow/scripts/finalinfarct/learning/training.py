@@ -16,6 +16,7 @@ from finalinfarct.dataset.images import write_json
 from finalinfarct.errors import InputError
 from finalinfarct.learning.backend import load_step
 from finalinfarct.learning.checkpoint import Checkpoint
+from finalinfarct.learning.devices import memory_faults_named
 from finalinfarct.learning.folds import find_fold, read_folds
 from finalinfarct.learning.loss import multiclass_dice_from_terms
 from finalinfarct.learning.network import count_parameters, network_from_settings
@@ -66,8 +67,8 @@ def train(
         Height and width of a slice in voxels.
     settings : dict
         ``training`` of the configuration: epochs, batch_size, learning_rate, learning_rate_decay, l2, dropout, lesion_weight, dice_denominator,
-        batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last), checkpoint_interval_s, backend, precision
-        and early_stopping (minimum_improvement, patience).
+        batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last), checkpoint_interval_s, backend, precision,
+        slots_per_gpu and early_stopping (minimum_improvement, patience).
     weights_out, history_out, environment_out : str or Path
         Keras weights (``.weights.h5``); CSV with one row an epoch; JSON with versions, device, seed, hashes and counts. What differs between two
         equal trainings stands under its key ``timing``.
@@ -83,7 +84,7 @@ def train(
     Raises
     ------
     InputError
-        The slices do not fit the folds, inputs or matrix, or the training diverged.
+        The slices do not fit the folds, inputs or matrix, the training diverged, or the memory of the device is full.
     """
     begin = time.perf_counter()
     members = find_fold(read_folds(folds), fold)["training_sets"][training_set]
@@ -92,7 +93,7 @@ def train(
     if found != (matrix, matrix):
         raise InputError(slices, f"slices of {found[0]}x{found[1]} voxels", f"set images.matrix, now {matrix}, to that, or make the slices again")
     log.info("fold %s: %d training and %d validation slices", fold, len(data["training"][0]), len(data["validation"][0]))
-    step = load_step(settings["backend"])
+    step = load_step(settings["backend"], settings["slots_per_gpu"])
     step.configure(threads, seed)
     network = network_from_settings(fusion, inputs, matrix, settings, settings["precision"])
     log.info(
@@ -120,7 +121,8 @@ def train(
     if checkpoints is not None:
         folder = Path(checkpoints) / f"{fusion}_{'-'.join(inputs)}_{training_set}_fold-{fold}"
         checkpoint = Checkpoint(folder, identity, settings["checkpoint_interval_s"])
-    progress = _fit(step, network, data, settings, seed, slices, checkpoint)
+    with memory_faults_named():
+        progress = _fit(step, network, data, settings, seed, slices, checkpoint)
     network.set_weights(progress.kept)
     _save_weights(network, weights_out)
     _write_history(progress.history, history_out)

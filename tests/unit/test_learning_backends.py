@@ -11,7 +11,7 @@ from learning_toys import SETTINGS
 
 from finalinfarct.errors import InputError
 from finalinfarct.learning import backend as module
-from finalinfarct.learning.backend import load_step
+from finalinfarct.learning.backend import choose_precision, load_step
 from finalinfarct.learning.network import network_from_settings
 from project import ROOT
 
@@ -92,3 +92,21 @@ def test_absent_and_second_backends_are_refused(monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: name)
     with pytest.raises(InputError, match="Keras runs on tensorflow"):
         load_step("torch", 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "backend", "device", "flags", "chosen"),
+    [
+        ("auto", "tensorflow", "CPU", "fpu avx512_bf16 sse2", "bfloat16"),
+        ("auto", "torch", "CPU", "amx_bf16", "bfloat16"),
+        ("auto", "jax", "CPU", "avx512_bf16", "float32"),
+        ("auto", "tensorflow", "CPU", "fpu avx512f", "float32"),
+        ("auto", "tensorflow", "NVIDIA X", "avx512_bf16", "float32"),
+        ("float32", "tensorflow", "CPU", "avx512_bf16", "float32"),
+        ("bfloat16", "jax", "CPU", "fpu", "bfloat16"),
+    ],
+)
+def test_precision_is_chosen_by_rule(tmp_path, wanted, backend, device, flags, chosen):
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n", encoding="utf-8")
+    assert choose_precision(wanted, backend, device, tmp_path / "cpuinfo") == chosen
+    assert choose_precision("auto", backend, device, tmp_path / "none") == "float32"

@@ -3,13 +3,16 @@
 ``configure(threads, seed)``, ``device_name()``, ``TrainingStep``, ``make_inference(network)`` and ``make_validation(network, denominator)``.
 """
 
+import logging
 import os
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 from finalinfarct.errors import InputError
 from finalinfarct.learning.devices import claim_gpu
 
+log = logging.getLogger(__name__)
 # Locks of the GPU that this process uses, held until it ends.
 _locks = []
 
@@ -48,3 +51,33 @@ def load_step(backend, slots_per_gpu):
     else:
         from finalinfarct.learning import step_tensorflow as step
     return step
+
+
+def choose_precision(wanted, backend, device, processor_file="/proc/cpuinfo"):
+    """Resolve ``auto`` to the precision that is fastest by what was measured (docs/performance.md).
+
+    Parameters
+    ----------
+    wanted : str
+        ``float32``, ``bfloat16`` or ``auto``: bfloat16 on a processor with instructions for it (AVX512-BF16, AMX) and a backend that uses them,
+        else float32.
+    backend, device : str
+        As configured; as ``device_name`` of the step module says.
+    processor_file : str or Path
+        Linux's description of the processor.
+
+    Returns
+    -------
+    str
+        ``float32`` or ``bfloat16``.
+    """
+    if wanted != "auto":
+        return wanted
+    try:
+        flags = set(Path(processor_file).read_text(encoding="utf-8").split())
+    except OSError:
+        flags = set()
+    able = device == "CPU" and backend != "jax" and bool(flags & {"avx512_bf16", "amx_bf16"})
+    chosen = "bfloat16" if able else "float32"
+    log.info("training.precision auto: %s with %s on %s", chosen, backend, device)
+    return chosen

@@ -14,7 +14,7 @@ import numpy as np
 
 from finalinfarct.dataset.images import write_json
 from finalinfarct.errors import InputError
-from finalinfarct.learning.backend import load_step
+from finalinfarct.learning.backend import choose_precision, load_step
 from finalinfarct.learning.checkpoint import Checkpoint
 from finalinfarct.learning.devices import memory_faults_named
 from finalinfarct.learning.folds import find_fold, read_folds
@@ -95,15 +95,16 @@ def train(
     log.info("fold %s: %d training and %d validation slices", fold, len(data["training"][0]), len(data["validation"][0]))
     step = load_step(settings["backend"], settings["slots_per_gpu"])
     step.configure(threads, seed)
-    network = network_from_settings(fusion, inputs, matrix, settings, settings["precision"])
+    precision = choose_precision(settings["precision"], settings["backend"], step.device_name())
+    network = network_from_settings(fusion, inputs, matrix, settings, precision)
     log.info(
         "%s fusion of %s: %d parameters, %s on %s (%s), ready after %.1f s",
-        *(fusion, ", ".join(inputs), count_parameters(network), settings["precision"], step.device_name(), settings["backend"]),
+        *(fusion, ", ".join(inputs), count_parameters(network), precision, step.device_name(), settings["backend"]),
         time.perf_counter() - begin,
     )
     identity = {
         "backend": settings["backend"],
-        "precision": settings["precision"],
+        "precision": precision,
         "device": step.device_name(),
         "processor": platform.processor() or platform.machine(),
         "versions": _versions(settings["backend"]),

@@ -39,6 +39,7 @@ rule all:
         "results/quality/index.html",
         collect("results/quality/{participant}.html", participant=plan.patients),
         collect("results/figures/{figure}.{ending}", figure=FIGURES, ending=["svg", "png"]),
+        [f"{FAMILY}/model_card.md".format(**family._asdict()) for family in plan.families],
     localrule: True
 
 

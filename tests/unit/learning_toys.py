@@ -20,6 +20,10 @@ SETTINGS = {
     "initializer": "glorot_uniform",
     "early_stopping": {"minimum_improvement": 0.005, "patience": 100},
     "weights": "best",
+    "checkpoint_interval_s": 0,
+    "backend": "tensorflow",
+    "precision": "float32",
+    "slots_per_gpu": 1,
 }
 
 

@@ -108,7 +108,7 @@ def test_fused_normalisation_equals_keras(training):
     import keras
     import tensorflow as tf
 
-    from finalinfarct.learning.step import BatchNormalization
+    from finalinfarct.learning.step_tensorflow import BatchNormalization
 
     generator = np.random.default_rng(1)
     x = tf.constant(generator.normal(2, 3, (3, 4, 4, 5)).astype(np.float32))

@@ -107,7 +107,7 @@ def test_update_equals_keras_adam_on_loss_and_penalty():
 
     from finalinfarct.learning.loss import weighted_dice_loss
     from finalinfarct.learning.network import build_network
-    from finalinfarct.learning.step import TrainingStep
+    from finalinfarct.learning.step_tensorflow import TrainingStep
 
     generator = np.random.default_rng(0)
     batches = [(generator.random((n, 16, 16, 1)).astype(np.float32), generator.integers(0, 3, (n, 16, 16)).astype(np.uint8)) for n in (4, 4, 2)]

@@ -23,7 +23,8 @@ DIFFUSION_LESION = "results/preprocessed/{participant}/{participant}_space-refer
 FINAL_LESION = "results/preprocessed/{participant}/{participant}_space-reference_label-finallesion_mask.nii.gz"
 TISSUE_LABELS = "results/preprocessed/{participant}/{participant}_space-reference_dseg.nii.gz"
 TRANSFORM = "results/registration/{participant}/{participant}_from-{image}_to-reference_xfm.h5"
-TRAINED = "results/models/{fusion}/{inputs}/{training_set}/fold-{fold}"
+FAMILY = "results/models/{fusion}/{inputs}/{training_set}"
+TRAINED = f"{FAMILY}/fold-{{fold}}"
 PREDICTED = "results/predictions/{fusion}/{inputs}/{training_set}"
 
 

@@ -62,6 +62,7 @@ rule train:
     params:
         matrix=MATRIX,
         settings=config["training"],
+        checkpoints="results/checkpoints",
         code=plan.code("train.py"),
     message:
         "Training {wildcards.fusion} fusion of {wildcards.inputs} on {wildcards.training_set} patients, fold {wildcards.fold}"

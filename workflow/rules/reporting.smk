@@ -138,6 +138,39 @@ rule comparison:
         "../scripts/comparison.py"
 
 
+rule model_card:
+    input:
+        environments=collect(f"{TRAINED}/environment.json", fold=plan.folds, allow_missing=True),
+        histories=collect(f"{TRAINED}/history.csv", fold=plan.folds, allow_missing=True),
+        metrics="results/metrics/{fusion}/{inputs}/{training_set}.tsv",
+    output:
+        card=report(
+            f"{FAMILY}/model_card.md",
+            caption="../report/model_card.rst",
+            category="Models",
+            labels={"model": "{fusion} fusion of {inputs}", "trained on": "{training_set}", "form": "card"},
+        ),
+        svg=f"{FAMILY}/learning_curve.svg",
+        png=report(
+            f"{FAMILY}/learning_curve.png",
+            caption="../report/learning_curve.rst",
+            category="Models",
+            labels={"model": "{fusion} fusion of {inputs}", "trained on": "{training_set}", "form": "learning curves"},
+        ),
+    log:
+        "logs/reporting/{fusion}_{inputs}_{training_set}_model_card.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        hausdorff=config["evaluation"]["hausdorff_unit"],
+        simulated=config["dataset"]["simulated"],
+        code=plan.code("model_card.py"),
+    message:
+        "Model card: {wildcards.fusion} fusion of {wildcards.inputs} trained on {wildcards.training_set} patients"
+    script:
+        "../scripts/model_card.py"
+
+
 rule lesion_picture:
     input:
         DWI="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_DWI.nii.gz",

@@ -19,4 +19,6 @@ with door(snakemake):
         environment_out=snakemake.output.environment,
         seed=settings["seed"],
         threads=snakemake.threads,
+        code=snakemake.params.code,
+        checkpoints=snakemake.params.checkpoints,
     )

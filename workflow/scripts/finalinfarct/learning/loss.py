@@ -55,8 +55,8 @@ def weighted_dice_loss(labels, probabilities, lesion_weight=8.0, denominator="sq
     tensor
         Scalar, 0 for a perfect prediction.
     """
-    background, healthy, lesion = (class_dice(dice_terms(labels, probabilities, denominator))[i] for i in range(CLASSES))
-    return 1.0 - (lesion_weight * lesion + healthy + background) / (lesion_weight + 2.0)
+    dice = class_dice(dice_terms(labels, probabilities, denominator))
+    return 1.0 - (lesion_weight * dice[2] + dice[1] + dice[0]) / (lesion_weight + 2.0)
 
 
 def multiclass_dice(labels, probabilities, denominator="squared"):

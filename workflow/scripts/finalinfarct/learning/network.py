@@ -18,6 +18,7 @@ def build_network(
     initializer="glorot_uniform",
     batch_normalization_momentum=0.99,
     batch_normalization_epsilon=1e-3,
+    precision="float32",
 ):
     """Build the network of Debs et al. 2021 (section 2.3, table 1), with random weights from Keras's global seed.
 
@@ -41,6 +42,8 @@ def build_network(
         Keras initializer of the convolution kernels.
     batch_normalization_momentum, batch_normalization_epsilon : float
         Momentum of the moving averages; constant added to the variance.
+    precision : str
+        ``float32``; or ``bfloat16`` for what the layers compute, with weights, moving averages and the head in float32 as ever.
 
     Returns
     -------
@@ -60,12 +63,14 @@ def build_network(
     if fusion not in ("late", "early"):
         raise InputError("fusion", f"unknown kind '{fusion}'", "use late or early")
     normalization = _batch_normalization()
+    policy = {"dtype": "mixed_bfloat16" if precision == "bfloat16" else "float32"}
     kernel = {"kernel_initializer": initializer, "kernel_regularizer": keras.regularizers.L2(l2)}
+    moments = {"momentum": batch_normalization_momentum, "epsilon": batch_normalization_epsilon}
 
     def block(x, width, name):
         for part in (1, 2):
-            x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"{name}_conv{part}", **kernel)(x)
-            x = normalization(momentum=batch_normalization_momentum, epsilon=batch_normalization_epsilon, name=f"{name}_norm{part}")(x)
+            x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"{name}_conv{part}", **kernel, **policy)(x)
+            x = normalization(name=f"{name}_norm{part}", **moments, **policy)(x)
         return x
 
     def encoder(x, name):
@@ -73,29 +78,29 @@ def build_network(
         for level, width in enumerate(ENCODER_WIDTHS, start=1):
             x = block(x, width, f"{name}_block{level}")
             if level >= 4:
-                x = layers.Dropout(dropout, name=f"{name}_dropout{level}")(x)
+                x = layers.Dropout(dropout, name=f"{name}_dropout{level}", **policy)(x)
             if level < len(ENCODER_WIDTHS):
                 skips.append(x)
-                x = layers.MaxPooling2D(2, name=f"{name}_pool{level}")(x)
+                x = layers.MaxPooling2D(2, name=f"{name}_pool{level}", **policy)(x)
         return x, skips
 
     images = keras.Input((matrix, matrix, n_inputs), name="images")
     separate = keras.ops.split(images, n_inputs, axis=-1) if fusion == "late" and n_inputs > 1 else [images]
     encoded = [encoder(x, f"branch{number}") for number, x in enumerate(separate, start=1)]
     ends = [end for end, _ in encoded]
-    x = layers.Concatenate(name="concatenation")(ends) if len(ends) > 1 else ends[0]
+    x = layers.Concatenate(name="concatenation", **policy)(ends) if len(ends) > 1 else ends[0]
     for level, width in zip((4, 3, 2, 1), DECODER_WIDTHS, strict=True):
-        x = layers.Conv2DTranspose(width, 2, strides=2, name=f"decoder{level}_up", **kernel)(x)
-        x = layers.Concatenate(name=f"decoder{level}_skips")([x] + [skips[level - 1] for _, skips in encoded])
+        x = layers.Conv2DTranspose(width, 2, strides=2, name=f"decoder{level}_up", **kernel, **policy)(x)
+        x = layers.Concatenate(name=f"decoder{level}_skips", **policy)([x] + [skips[level - 1] for _, skips in encoded])
         x = block(x, width, f"decoder{level}")
-    probabilities = layers.Conv2D(CLASSES, 3, padding="same", activation="softmax", name="head", **kernel)(x)
+    probabilities = layers.Conv2D(CLASSES, 3, padding="same", activation="softmax", name="head", dtype="float32", **kernel)(x)
     return keras.Model(images, probabilities, name=f"{fusion}_fusion_{n_inputs}_inputs")
 
 
-def network_from_settings(fusion, inputs, matrix, settings):
-    """Build the network that the training settings (configuration ``training``) describe."""
+def network_from_settings(fusion, inputs, matrix, settings, precision="float32"):
+    """Build the network that the training settings (configuration ``training``) describe; only trainings compute in their ``precision``."""
     keys = ("dropout", "l2", "initializer", "batch_normalization_momentum", "batch_normalization_epsilon")
-    return build_network(fusion, len(inputs), matrix, **{key: settings[key] for key in keys})
+    return build_network(fusion, len(inputs), matrix, precision=precision, **{key: settings[key] for key in keys})
 
 
 def _batch_normalization():
@@ -103,7 +108,7 @@ def _batch_normalization():
     import keras
 
     if keras.config.backend() == "tensorflow":
-        from finalinfarct.learning.step import BatchNormalization
+        from finalinfarct.learning.step_tensorflow import BatchNormalization
 
         return BatchNormalization
     return keras.layers.BatchNormalization

@@ -10,6 +10,7 @@ import numpy as np
 
 from finalinfarct.dataset.images import write_image
 from finalinfarct.errors import InputError
+from finalinfarct.learning.backend import load_step
 from finalinfarct.learning.folds import find_fold
 from finalinfarct.learning.network import network_from_settings
 from finalinfarct.learning.slices import LESION, read_stack
@@ -55,8 +56,7 @@ def predict_family(folds, weights, patients, inputs, fusion, matrix, settings, t
     absent = sorted({p for names in test.values() for p in names} - set(patients))
     if absent:
         raise InputError("prediction", f"no images for the test patients {', '.join(absent)}", "prepare their images, or make the folds again")
-    from finalinfarct.learning import step
-
+    step = load_step(settings["backend"], settings["slots_per_gpu"])
     step.configure(threads, settings.get("seed", 0))
     network = network_from_settings(fusion, inputs, matrix, settings)
     infer = step.make_inference(network)

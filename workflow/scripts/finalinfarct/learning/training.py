@@ -5,13 +5,18 @@ import hashlib
 import logging
 import os
 import platform
+import sys
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from finalinfarct.dataset.images import write_json
 from finalinfarct.errors import InputError
+from finalinfarct.learning.backend import choose_precision, load_step
+from finalinfarct.learning.checkpoint import Checkpoint
+from finalinfarct.learning.devices import memory_faults_named
 from finalinfarct.learning.folds import find_fold, read_folds
 from finalinfarct.learning.loss import multiclass_dice_from_terms
 from finalinfarct.learning.network import count_parameters, network_from_settings
@@ -22,10 +27,27 @@ HISTORY_COLUMNS = ("epoch", "loss", "validation_dice", "learning_rate", "seconds
 log = logging.getLogger(__name__)
 
 
-def train(slices, folds, fold, training_set, inputs, fusion, matrix, settings, weights_out, history_out, environment_out, seed, threads=1):
+def train(
+    slices,
+    folds,
+    fold,
+    training_set,
+    inputs,
+    fusion,
+    matrix,
+    settings,
+    weights_out,
+    history_out,
+    environment_out,
+    seed,
+    threads=1,
+    code="",
+    checkpoints=None,
+):
     """Train the network of one model family on one fold (Debs et al. 2021, appendix B).
 
-    With the same seed, machine and number of threads, the weights on a CPU are the same, bit for bit.
+    With the same seed, machine, backend and number of threads, the weights on a CPU are the same, bit for bit, also when the training was killed
+    and begun again in between.
 
     Parameters
     ----------
@@ -45,8 +67,8 @@ def train(slices, folds, fold, training_set, inputs, fusion, matrix, settings, w
         Height and width of a slice in voxels.
     settings : dict
         ``training`` of the configuration: epochs, batch_size, learning_rate, learning_rate_decay, l2, dropout, lesion_weight, dice_denominator,
-        batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last) and
-        early_stopping (minimum_improvement, patience).
+        batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last), checkpoint_interval_s, backend, precision,
+        slots_per_gpu and early_stopping (minimum_improvement, patience).
     weights_out, history_out, environment_out : str or Path
         Keras weights (``.weights.h5``); CSV with one row an epoch; JSON with versions, device, seed, hashes and counts. What differs between two
         equal trainings stands under its key ``timing``.
@@ -54,11 +76,15 @@ def train(slices, folds, fold, training_set, inputs, fusion, matrix, settings, w
         Seed of initial weights, dropout and the order of the slices.
     threads : int
         CPU threads.
+    code : str
+        Hash of the code, recorded, and part of what a checkpoint must share with the training that goes on from it.
+    checkpoints : str or Path, optional
+        Folder below which this training keeps its checkpoint until it has ended well; without it nothing is kept.
 
     Raises
     ------
     InputError
-        The slices do not fit the folds, inputs or matrix, or the training diverged.
+        The slices do not fit the folds, inputs or matrix, the training diverged, or the memory of the device is full.
     """
     begin = time.perf_counter()
     members = find_fold(read_folds(folds), fold)["training_sets"][training_set]
@@ -67,20 +93,21 @@ def train(slices, folds, fold, training_set, inputs, fusion, matrix, settings, w
     if found != (matrix, matrix):
         raise InputError(slices, f"slices of {found[0]}x{found[1]} voxels", f"set images.matrix, now {matrix}, to that, or make the slices again")
     log.info("fold %s: %d training and %d validation slices", fold, len(data["training"][0]), len(data["validation"][0]))
-    from finalinfarct.learning import step
-
+    step = load_step(settings["backend"], settings["slots_per_gpu"])
     step.configure(threads, seed)
-    network = network_from_settings(fusion, inputs, matrix, settings)
-    log.info("%s fusion of %s: %d parameters, ready after %.1f s", fusion, ", ".join(inputs), count_parameters(network), time.perf_counter() - begin)
-    history, weights = _fit(network, data, settings, seed, slices)
-    network.set_weights(weights)
-    _save_weights(network, weights_out)
-    _write_history(history, history_out)
-    environment = {
-        "backend": "tensorflow",
+    precision = choose_precision(settings["precision"], settings["backend"], step.device_name())
+    network = network_from_settings(fusion, inputs, matrix, settings, precision)
+    log.info(
+        "%s fusion of %s: %d parameters, %s on %s (%s), ready after %.1f s",
+        *(fusion, ", ".join(inputs), count_parameters(network), precision, step.device_name(), settings["backend"]),
+        time.perf_counter() - begin,
+    )
+    identity = {
+        "backend": settings["backend"],
+        "precision": precision,
         "device": step.device_name(),
         "processor": platform.processor() or platform.machine(),
-        "versions": _versions(),
+        "versions": _versions(settings["backend"]),
         "fold": int(fold),
         "training_set": training_set,
         "inputs": list(inputs),
@@ -89,52 +116,113 @@ def train(slices, folds, fold, training_set, inputs, fusion, matrix, settings, w
         "seed": int(seed),
         "threads": int(threads),
         "settings": settings,
+        "sha256": {"slices": _sha256(slices), "folds": _sha256(folds), "code": code},
+    }
+    checkpoint = None
+    if checkpoints is not None:
+        folder = Path(checkpoints) / f"{fusion}_{'-'.join(inputs)}_{training_set}_fold-{fold}"
+        checkpoint = Checkpoint(folder, identity, settings["checkpoint_interval_s"])
+    with memory_faults_named():
+        progress = _fit(step, network, data, settings, seed, slices, checkpoint)
+    network.set_weights(progress.kept)
+    _save_weights(network, weights_out)
+    _write_history(progress.history, history_out)
+    environment = identity | {
         "trainable_parameters": count_parameters(network),
         "patients": members,
         "slices": {part: len(data[part][0]) for part in data},
-        "sha256": {"slices": _sha256(slices), "folds": _sha256(folds)},
-        "epochs": len(history),
-        "best_epoch": max(history, key=lambda row: row["validation_dice"])["epoch"],
-        "timing": {"seconds": round(time.perf_counter() - begin, 1)},
+        "epochs": progress.epoch,
+        "best_epoch": max(progress.history, key=lambda row: row["validation_dice"])["epoch"],
+        "timing": {"seconds": round(time.perf_counter() - begin, 1), "resumed_after_epoch": progress.resumed},
     }
     write_json(environment_out, environment)
+    if checkpoint:
+        checkpoint.remove()
 
 
-def _fit(network, data, settings, seed, slices):
-    """Train until early stopping or the last epoch; return the history and the weights to keep."""
-    from finalinfarct.learning import step
+@dataclass
+class Progress:
+    """Where a training stands at the end of an epoch, apart from the network and the moments of Adam.
 
+    Parameters
+    ----------
+    stopping : EarlyStopping
+        State of early stopping.
+    epoch, updates : int
+        Number of epochs and updates done.
+    history : list of dict
+        One row an epoch, with the keys ``HISTORY_COLUMNS``.
+    kept : list of numpy.ndarray
+        Weights to keep.
+    resumed : int
+        Epoch after which this process took over, 0 if it did all.
+    """
+
+    stopping: EarlyStopping
+    epoch: int = 0
+    updates: int = 0
+    history: list = field(default_factory=list)
+    kept: list = field(default_factory=list)
+    resumed: int = 0
+
+
+def _fit(step, network, data, settings, seed, slices, checkpoint):
+    """Train until early stopping or the last epoch, from the checkpoint where there is one; return the ``Progress``."""
     update = step.TrainingStep(network, settings["lesion_weight"], settings["dice_denominator"])
     validate = step.make_validation(network, settings["dice_denominator"])
-    stopping = EarlyStopping(**settings["early_stopping"])
+    progress = Progress(EarlyStopping(**settings["early_stopping"]))
+    stopping = progress.stopping
+    if checkpoint and (state := checkpoint.read()):
+        _restore(progress, network, update, *state)
     images, labels = data["training"]
-    size, updates, history, kept = settings["batch_size"], 0, [], None
-    begin = time.perf_counter()
-    for epoch in range(1, settings["epochs"] + 1):
+    size, epochs, begin = settings["batch_size"], settings["epochs"], time.perf_counter()
+    while progress.epoch < epochs and not stopping.stop:
         epoch_begin = time.perf_counter()
-        order = np.random.default_rng([seed, epoch]).permutation(len(images))
+        progress.epoch += 1
+        order = np.random.default_rng([seed, progress.epoch]).permutation(len(images))
         losses = []
         for rows in np.split(order, range(size, len(order), size)):
-            rate = learning_rate(settings["learning_rate"], settings["learning_rate_decay"], updates)
-            losses.append((len(rows), update(images[rows], labels[rows], rate, updates)))
-            updates += 1
+            rate = learning_rate(settings["learning_rate"], settings["learning_rate_decay"], progress.updates)
+            losses.append((len(rows), update(images[rows], labels[rows], rate, progress.updates)))
+            progress.updates += 1
         loss = sum(count * float(value) for count, value in losses) / len(images)
         if not np.isfinite(loss):
-            raise InputError(slices, f"the loss became {loss} in epoch {epoch}", "lower training.learning_rate, or check the normalised images")
+            found = f"the loss became {loss} in epoch {progress.epoch}"
+            raise InputError(slices, found, "lower training.learning_rate, or check the normalised images")
         dice = _validation_dice(validate, *data["validation"], size)
         now = time.perf_counter()
-        history.append({"epoch": epoch, "loss": loss, "validation_dice": dice, "learning_rate": rate, "seconds": now - epoch_begin})
+        values = (progress.epoch, loss, dice, rate, now - epoch_begin)
+        progress.history.append(dict(zip(HISTORY_COLUMNS, values, strict=True)))
         if stopping.update(dice) or settings["weights"] == "last":
-            kept = network.get_weights()
-        left_s = (now - begin) / epoch * (settings["epochs"] - epoch)
+            progress.kept = network.get_weights()
+        left_s = (now - begin) / (progress.epoch - progress.resumed) * (epochs - progress.epoch)
         log.info(
             "epoch %d of %d: loss %.4f, validation Dice %.4f, rate %.3g, %.1f s, at most %.0f s left",
-            *(epoch, settings["epochs"], loss, dice, rate, now - epoch_begin, left_s),
+            *(progress.epoch, epochs, loss, dice, rate, now - epoch_begin, left_s),
         )
-        if stopping.stop:
-            log.info("stopped: no rise of the validation Dice by more than %g in %d epochs", stopping.minimum_improvement, stopping.patience)
-            break
-    return history, kept
+        if checkpoint:
+            checkpoint.write_when_due(lambda: _state(progress, network, update))
+    if stopping.stop:
+        log.info("stopped: no rise of the validation Dice by more than %g in %d epochs", stopping.minimum_improvement, stopping.patience)
+    return progress
+
+
+def _state(progress, network, update):
+    """Return the counters and the arrays of a checkpoint; the network's variables hold the random state of dropout too."""
+    record = asdict(progress)
+    return record, {"variables": [variable.numpy() for variable in network.variables], "moments": update.moments(), "kept": record.pop("kept")}
+
+
+def _restore(progress, network, update, record, arrays):
+    """Put what ``_state`` returned back in its places."""
+    for variable, value in zip(network.variables, arrays["variables"], strict=True):
+        variable.assign(value)
+    update.set_moments(arrays["moments"])
+    progress.kept, progress.history = arrays["kept"], record["history"]
+    progress.epoch, progress.updates = record["epoch"], record["updates"]
+    progress.resumed = progress.epoch
+    vars(progress.stopping).update(record["stopping"])
+    log.info("going on after epoch %d, from the checkpoint of a training that was cut off", progress.epoch)
 
 
 def _validation_dice(validate, images, labels, size):
@@ -167,11 +255,7 @@ def _sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _versions():
+def _versions(backend):
     """Versions of what computes. Asked of the modules: TensorFlow's distributions have several names."""
-    import h5py
-    import keras
-    import tensorflow as tf
-
-    modules = {"tensorflow": tf, "keras": keras, "numpy": np, "h5py": h5py}
-    return {"python": platform.python_version()} | {name: module.__version__ for name, module in modules.items()}
+    modules = (backend, "keras", "numpy", "h5py")
+    return {"python": platform.python_version()} | {name: sys.modules[name].__version__ for name in modules}

@@ -9,6 +9,7 @@ import logging
 import keras
 import tensorflow as tf
 
+from finalinfarct.learning.adam import BETA_1, BETA_2, EPSILON
 from finalinfarct.learning.loss import dice_terms, weighted_dice_loss
 
 log = logging.getLogger(__name__)
@@ -56,17 +57,19 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
-        """Normalise (slices, X, Y, channels), float32; in training by the batch, with the moving averages updated."""
+        """Normalise (slices, X, Y, channels), float32 or bfloat16; in training by the batch, with the moving averages updated."""
         scale, offset, mean, variance = (v.value for v in (self.gamma, self.beta, self.moving_mean, self.moving_variance))
-        kernel = {"x": inputs, "scale": scale, "offset": offset, "epsilon": self.epsilon}
+        # The kernel for bfloat16 takes twenty times as long when the channels do not fill its registers.
+        images = tf.cast(inputs, tf.float32) if inputs.shape[-1] % 16 else inputs
+        kernel = {"x": images, "scale": scale, "offset": offset, "epsilon": self.epsilon}
         if not training:
-            return tf.raw_ops.FusedBatchNormV3(mean=mean, variance=variance, is_training=False, **kernel).y
+            return tf.cast(tf.raw_ops.FusedBatchNormV3(mean=mean, variance=variance, is_training=False, **kernel).y, inputs.dtype)
         result = tf.raw_ops.FusedBatchNormV3(mean=[], variance=[], is_training=True, **kernel)
         # The kernel returns the variance with n - 1 in the denominator; Keras's moving average takes the one with n.
         biased = result.batch_variance * (1.0 - inputs.shape[-1] / tf.cast(tf.size(inputs), tf.float32))
         mean.assign_sub((mean - result.batch_mean) * (1.0 - self.momentum))
         variance.assign_sub((variance - biased) * (1.0 - self.momentum))
-        return result.y
+        return tf.cast(result.y, inputs.dtype)
 
 
 class TrainingStep:
@@ -79,8 +82,6 @@ class TrainingStep:
     lesion_weight, denominator
         As for ``weighted_dice_loss``.
     """
-
-    BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 
     def __init__(self, network, lesion_weight, denominator):
         self.network = network
@@ -116,6 +117,15 @@ class TrainingStep:
         """
         return self._update(images, labels, float(rate), float(updates))
 
+    def moments(self):
+        """Copy out Adam's moments, a list of arrays."""
+        return [moment.numpy() for moment in (*self.first_moments, *self.second_moments)]
+
+    def set_moments(self, values):
+        """Set what ``moments`` returned."""
+        for moment, value in zip((*self.first_moments, *self.second_moments), values, strict=True):
+            moment.assign(value)
+
     def _trace(self, images, labels, rate, updates):
         with tf.GradientTape() as tape:
             probabilities = self.network(images, training=True)
@@ -124,11 +134,11 @@ class TrainingStep:
         # Made once: constants made anew for each of the 242 variables take an eighth of the time of tracing.
         shared = {
             "lr": rate,
-            "beta1": tf.constant(self.BETA_1),
-            "beta2": tf.constant(self.BETA_2),
-            "epsilon": tf.constant(self.EPSILON),
-            "beta1_power": self.BETA_1 ** (updates + 1.0),
-            "beta2_power": self.BETA_2 ** (updates + 1.0),
+            "beta1": tf.constant(BETA_1),
+            "beta2": tf.constant(BETA_2),
+            "epsilon": tf.constant(EPSILON),
+            "beta1_power": BETA_1 ** (updates + 1.0),
+            "beta2_power": BETA_2 ** (updates + 1.0),
         }
         for weight, first, second, gradient in zip(self.weights, self.first_moments, self.second_moments, gradients, strict=True):
             tf.raw_ops.ResourceApplyAdam(var=weight.handle, m=first.handle, v=second.handle, grad=gradient, **shared)

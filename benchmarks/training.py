@@ -1,0 +1,350 @@
+"""Speed and memory of training beside the same network in plain Keras layers with ``model.fit``, in one run; unchanged on a machine with a GPU.
+
+``PYTHONPATH=workflow/scripts python benchmarks/training.py step`` (or ``start-up``, ``memory``, ``projection``) prints a table. Each contender is a
+process of its own with its own settings; they take turns, so that a slow moment of the machine meets all of them. Figures are medians over the turns;
+CPU time stands beside wall time, since it is what is left of a measurement on a busy machine. A contender is ``keras-fit``, or a backend and a
+precision such as ``tensorflow/bfloat16`` or ``torch/float32``.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+CONTENDERS = ["keras-fit", "tensorflow/float32", "tensorflow/bfloat16"]
+SETTINGS = {
+    "epochs": 1,
+    "batch_size": 12,
+    "learning_rate": 0.0001,
+    "learning_rate_decay": 0.0005,
+    "l2": 0.0002,
+    "dropout": 0.5,
+    "lesion_weight": 8.0,
+    "dice_denominator": "squared",
+    "batch_normalization_momentum": 0.99,
+    "batch_normalization_epsilon": 0.001,
+    "initializer": "glorot_uniform",
+    "early_stopping": {"minimum_improvement": 0.005, "patience": 100},
+    "weights": "best",
+    "checkpoint_interval_s": 60,
+    "backend": "tensorflow",
+    "precision": "float32",
+    "slots_per_gpu": 1,
+}
+INPUTS = ("DWI", "ADC", "Tmax", "CBF", "CBV")
+# Networks of the paper's 14 families, and how many families have them: fusion, number of inputs.
+NETWORKS = {("late", 5): 3, ("early", 5): 3, ("late", 3): 2, ("late", 1): 6}
+PAPER = {"folds": 5, "epochs": 500, "slices": 600}
+PATIENTS, SLICES_PER_PATIENT = 109, 8
+
+
+class Clock:
+    """Wall and CPU time in s since the last lap."""
+
+    def __init__(self):
+        self.last = self._now()
+
+    @staticmethod
+    def _now():
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return np.array([time.perf_counter(), used.ru_utime + used.ru_stime])
+
+    def lap(self):
+        """Return [wall, CPU] and start anew."""
+        before, self.last = self.last, self._now()
+        return (self.last - before).tolist()
+
+
+def random_batch(matrix, batch, inputs):
+    """Images (slices, X, Y, inputs) and labels (slices, X, Y) without meaning."""
+    random = np.random.default_rng(0)
+    return random.random((batch, matrix, matrix, inputs), np.float32), random.integers(0, 3, (batch, matrix, matrix)).astype(np.uint8)
+
+
+def plain_network(keras, fusion, n_inputs, matrix):
+    """The network as a user writes it with the layers of Keras, compiled for ``fit``."""
+    from keras import layers, ops
+
+    kernel = {"kernel_regularizer": keras.regularizers.L2(SETTINGS["l2"])}
+
+    def block(x, width):
+        for _ in range(2):
+            x = layers.BatchNormalization()(layers.Conv2D(width, 3, padding="same", activation="relu", **kernel)(x))
+        return x
+
+    images = keras.Input((matrix, matrix, n_inputs))
+    ends, skips = [], []
+    for x in ops.split(images, n_inputs, axis=-1) if fusion == "late" and n_inputs > 1 else [images]:
+        own = []
+        for level, width in enumerate((8, 16, 32, 64, 128)):
+            x = block(x, width)
+            x = layers.Dropout(SETTINGS["dropout"])(x) if level >= 3 else x
+            if level < 4:
+                own.append(x)
+                x = layers.MaxPooling2D(2)(x)
+        ends.append(x)
+        skips.append(own)
+    x = layers.Concatenate()(ends) if len(ends) > 1 else ends[0]
+    for level, width in zip((3, 2, 1, 0), (64, 32, 16, 8), strict=True):
+        x = layers.Conv2DTranspose(width, 2, strides=2, **kernel)(x)
+        x = block(layers.Concatenate()([x] + [own[level] for own in skips]), width)
+    network = keras.Model(images, layers.Conv2D(3, 3, padding="same", activation="softmax", **kernel)(x))
+
+    def loss(labels, probabilities):
+        truth = ops.one_hot(ops.cast(labels, "int32"), 3)
+        dice = 2.0 * ops.sum(truth * probabilities, (0, 1, 2)) / (ops.sum(probabilities**2, (0, 1, 2)) + ops.sum(truth, (0, 1, 2)))
+        return 1.0 - (8.0 * dice[2] + dice[1] + dice[0]) / 10.0
+
+    rate = keras.optimizers.schedules.InverseTimeDecay(SETTINGS["learning_rate"], 1, SETTINGS["learning_rate_decay"])
+    network.compile(optimizer=keras.optimizers.Adam(rate), loss=loss)
+    return network
+
+
+def work(options):
+    """One contender: report the parts of its start-up, then for each line of the input make as many updates as it says, and report their time."""
+    clock, parts = Clock(), {}
+    images, labels = random_batch(options.matrix, options.batch, options.inputs)
+    if options.contender == "keras-fit":
+        import keras
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+        parts["imports"] = clock.lap()
+        network = plain_network(keras, options.fusion, options.inputs, options.matrix)
+        parts["building"] = clock.lap()
+
+        def run(updates):
+            data = (np.concatenate([part] * updates) for part in (images, labels))
+            network.fit(*data, batch_size=options.batch, shuffle=False, verbose=0)
+    else:
+        from finalinfarct.learning import training
+        from finalinfarct.learning.backend import load_step
+
+        backend, precision = options.contender.split("/")
+        step = load_step(backend, SETTINGS["slots_per_gpu"])
+        parts["imports"] = clock.lap()
+        step.configure(options.threads, 0)
+        network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS, precision)
+        update = step.TrainingStep(network, SETTINGS["lesion_weight"], SETTINGS["dice_denominator"])
+        parts["building"] = clock.lap()
+
+        def run(updates):
+            for number in range(updates):
+                loss = update(images, labels, 1e-4, number)
+            float(loss)
+
+    clock.lap()
+    run(1)
+    parts["first update: tracing, kernels"] = clock.lap()
+    if options.contender == "keras-fit":
+        network.evaluate(images, labels, batch_size=options.batch, verbose=0)
+    else:
+        np.asarray(step.make_validation(network, SETTINGS["dice_denominator"])(images, labels))
+    parts["first validation"] = clock.lap()
+    parameters = sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+    print(json.dumps({"parts": parts, "parameters": parameters}), flush=True)
+    for line in sys.stdin:
+        clock.lap()
+        run(int(line))
+        print(json.dumps({"time": clock.lap(), "peak_gb": peak_gb()}), flush=True)
+
+
+def peak_gb():
+    """Most memory that this process ever held, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+class Worker:
+    """A contender in its process. What it reported of its start-up is in ``report``."""
+
+    def __init__(self, contender, options, fusion="late", inputs=5):
+        command = [sys.executable, __file__, "worker", "--contender", contender, "--fusion", fusion, "--inputs", str(inputs)]
+        command += ["--matrix", str(options.matrix), "--batch", str(options.batch), "--threads", str(options.threads)]
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        begin = time.perf_counter()
+        self.process = subprocess.Popen(command, text=True, env=environment, **pipes)
+        self.report = self._answer(contender)
+        self.ready_s = time.perf_counter() - begin
+
+    def _answer(self, contender):
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{contender} ended without an answer; is its backend installed?")
+        return json.loads(line)
+
+    def run(self, updates):
+        """Make updates; return [wall, CPU] in s of one of them, and the peak memory in GB."""
+        self.process.stdin.write(f"{updates}\n")
+        self.process.stdin.flush()
+        answer = self._answer("a contender")
+        return np.array(answer["time"]) / updates, answer["peak_gb"]
+
+    def close(self):
+        """End the process."""
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure_steps(options):
+    """Table of the time of one update."""
+    workers = {name: Worker(name, options) for name in options.contenders}
+    assert len({worker.report["parameters"] for worker in workers.values()}) == 1
+    times, peaks = {name: [] for name in workers}, {}
+    for turn in range(options.turns + 1):
+        for name, worker in workers.items():
+            seconds, peaks[name] = worker.run(options.updates)
+            if turn:  # the first is a warm-up
+                times[name].append(seconds)
+    for worker in workers.values():
+        worker.close()
+    first = np.array(times[options.contenders[0]])
+    work_gflop = step_gflop(options.matrix, options.batch)
+    print(f"One update at {options.matrix}x{options.matrix}, batch {options.batch}, late fusion of 5 inputs, {options.threads} threads")
+    print(f"{options.turns} turns of {options.updates} updates; the convolutions of an update are {work_gflop:.0f} GFLOP")
+    print(f"{'':24s}{'wall s':>9s}{'CPU s':>9s}{'times faster, wall':>20s}{'(range)':>14s}{'CPU':>7s}{'GFLOP per CPU s':>17s}{'peak GB':>9s}")
+    for name, values in times.items():
+        values = np.array(values)
+        wall, cpu = np.median(values, axis=0)
+        ratio = first / values
+        print(
+            f"{name:24s}{wall:9.3f}{cpu:9.3f}{np.median(ratio[:, 0]):20.2f}{f'{ratio[:, 0].min():.2f}-{ratio[:, 0].max():.2f}':>14s}"
+            f"{np.median(ratio[:, 1]):7.2f}{work_gflop / cpu:17.0f}{peaks[name]:9.2f}"
+        )
+
+
+def step_gflop(matrix, batch, branches=5):
+    """Floating-point operations of the convolutions, in 1e9: two a multiplication, forward and twice as many backward."""
+    encoder, decoder = (8, 16, 32, 64, 128), (64, 32, 16, 8)
+    total, before = 0, 1
+    for level, width in enumerate(encoder):
+        total += branches * (matrix >> level) ** 2 * 9 * width * (before + width)
+        before = width
+    before *= branches
+    for level, width in zip((3, 2, 1, 0), decoder, strict=True):
+        pixels = (matrix >> level) ** 2
+        total += pixels * before * width + pixels * 9 * width * (width + branches * encoder[level] + width)
+        before = width
+    return 3 * 2 * batch * (total + matrix**2 * 9 * before * 3) / 1e9
+
+
+def measure_start_up(options):
+    """Table of what a training costs before its second update, part by part."""
+    reports = {name: [] for name in options.contenders}
+    for _ in range(options.turns):
+        for name in options.contenders:
+            worker = Worker(name, options)
+            reports[name].append((worker.ready_s, worker.report["parts"]))
+            worker.close()
+    print(f"Start-up of late fusion of 5 inputs at {options.matrix}x{options.matrix}, {options.threads} threads, medians of {options.turns} turns, s")
+    names = list(reports[options.contenders[0]][0][1])
+    print(f"{'':34s}" + "".join(f"{f'{name} wall':>28s}{'CPU':>7s}" for name in options.contenders))
+    for part in names:
+        medians = [np.median([parts[part] for _, parts in reports[name]], axis=0) for name in options.contenders]
+        print(f"{part:34s}" + "".join(f"{wall:28.1f}{cpu:7.1f}" for wall, cpu in medians))
+    sums = [
+        (np.median([ready for ready, _ in found]), np.median([sum(cpu for _, cpu in parts.values()) for _, parts in found]))
+        for found in reports.values()
+    ]
+    print(f"{'from start to second update':34s}" + "".join(f"{wall:28.1f}{cpu:7.1f}" for wall, cpu in sums))
+
+
+def measure_memory(options):
+    """Peak memory of one epoch of a training on random slices of a cohort as large as the paper's."""
+    import h5py
+
+    from finalinfarct.learning.folds import TRAINING_SETS, write_folds
+    from finalinfarct.learning.training import train
+
+    names = [f"sub-{number:03d}" for number in range(PATIENTS)]
+    test, validation, training = names[:19], names[19:28], names[28:]
+    random = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        with h5py.File(folder / "slices.h5", "w") as file:
+            shape = (PATIENTS * SLICES_PER_PATIENT, options.matrix, options.matrix)
+            images = file.create_dataset("images", (*shape, len(INPUTS)), "f4", chunks=(1, *shape[1:], len(INPUTS)))
+            for number in range(shape[0]):
+                images[number] = random.random(images.shape[1:], np.float32)
+            file.create_dataset("labels", data=random.integers(0, 3, shape).astype(np.uint8), chunks=(1, *shape[1:]))
+            file["participant_id"] = np.repeat(names, SLICES_PER_PATIENT).astype(h5py.string_dtype())
+            file.attrs["inputs"], file.attrs["participants"] = list(INPUTS), names
+        sets = {name: {"training": training, "validation": validation} for name in TRAINING_SETS}
+        for part, some in (("reperfused", slice(0, None, 2)), ("nonreperfused", slice(1, None, 2))):
+            sets[part] = {"training": training[some], "validation": validation[some]}
+        write_folds({"seed": 0, "folds": [{"fold": 1, "test": test, "training_sets": sets}]}, folder / "folds.json")
+        outputs = [folder / name for name in ("model.weights.h5", "history.csv", "environment.json")]
+        settings = SETTINGS | {"precision": options.precision, "checkpoint_interval_s": 0}
+        begin = time.perf_counter()
+        train(
+            folder / "slices.h5",
+            folder / "folds.json",
+            1,
+            "all",
+            list(INPUTS),
+            "late",
+            options.matrix,
+            settings,
+            *outputs,
+            0,
+            options.threads,
+            "",
+            folder,
+        )
+    print(
+        f"{len(training) * SLICES_PER_PATIENT} training slices of {options.matrix}x{options.matrix}x5, {options.precision}, one epoch with checkpoint"
+    )
+    print(f"{time.perf_counter() - begin:.0f} s, peak {peak_gb():.2f} GB")
+
+
+def project(options):
+    """Projected time of the paper's 70 trainings, one after another, from the measured time of an update of each network."""
+    updates = -(-PAPER["slices"] // options.batch)
+    total = dict.fromkeys(options.contenders, 0.0)
+    print(f"Hours of the paper's trainings: {PAPER['folds']} folds, {PAPER['epochs']} epochs of {updates} updates, validation left out")
+    print(f"{'network':18s}{'trainings':>10s}" + "".join(f"{name + ' s':>24s}{'hours':>8s}" for name in options.contenders))
+    for (fusion, inputs), families in NETWORKS.items():
+        trainings, line = families * PAPER["folds"], ""
+        for name in options.contenders:
+            worker = Worker(name, options, fusion, inputs)
+            seconds = np.median([worker.run(options.updates)[0][0] for _ in range(options.turns + 1)][1:])
+            worker.close()
+            hours = seconds * updates * PAPER["epochs"] * trainings / 3600
+            total[name] += hours
+            line += f"{seconds:24.3f}{hours:8.1f}"
+        print(f"{f'{fusion}, {inputs} inputs':18s}{trainings:10d}{line}", flush=True)
+    print(f"{'all':18s}{sum(NETWORKS.values()) * PAPER['folds']:10d}" + "".join(f"{'':24s}{hours:8.1f}" for hours in total.values()))
+
+
+def main():
+    """Run a subcommand."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    subcommands = {"step": measure_steps, "start-up": measure_start_up, "memory": measure_memory, "projection": project, "worker": work}
+    for name, function in subcommands.items():
+        command = commands.add_parser(name, help=function.__doc__)
+        command.set_defaults(function=function)
+        command.add_argument("--matrix", type=int, default=192)
+        command.add_argument("--batch", type=int, default=SETTINGS["batch_size"])
+        command.add_argument("--threads", type=int, default=os.cpu_count())
+        command.add_argument("--contenders", nargs="+", default=CONTENDERS)
+        command.add_argument("--turns", type=int, default=5)
+        command.add_argument("--updates", type=int, default=3)
+        command.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+        command.add_argument("--contender", default="keras-fit")
+        command.add_argument("--fusion", default="late")
+        command.add_argument("--inputs", type=int, default=5)
+    options = parser.parse_args()
+    options.function(options)
+
+
+if __name__ == "__main__":
+    main()

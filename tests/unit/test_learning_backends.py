@@ -1,0 +1,112 @@
+"""One weights file, one prediction and one update, whatever library computes; and what bfloat16 changes."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from learning_toys import SETTINGS
+
+from finalinfarct.errors import InputError
+from finalinfarct.learning import backend as module
+from finalinfarct.learning.backend import choose_precision, load_step
+from finalinfarct.learning.network import network_from_settings
+from project import ROOT
+
+INPUTS, MATRIX, RATES = ["DWI", "ADC"], 16, (0.003, 0.002, 0.001)
+
+
+def batch():
+    generator = np.random.default_rng(0)
+    return generator.random((6, MATRIX, MATRIX, len(INPUTS)), np.float32), generator.integers(0, 3, (6, MATRIX, MATRIX)).astype(np.uint8)
+
+
+def run(backend, weights, output=None, precision="float32"):
+    """Probabilities, Dice terms, and the losses of updates from a weights file, without dropout; in this process, or written to a file by another."""
+    step = load_step(backend, 1)
+    step.configure(1, 0)
+    network = network_from_settings("late", INPUTS, MATRIX, SETTINGS | {"dropout": 0.0}, precision)
+    network.load_weights(weights)
+    images, labels = batch()
+    results = {"probabilities": step.make_inference(network)(images), "terms": step.make_validation(network, "squared")(images, labels)}
+    update = step.TrainingStep(network, 8.0, "squared")
+    losses = [float(update(images, labels, rate, updates)) for updates, rate in enumerate(RATES[:2])]
+    # As a checkpoint does: the moments go out and come back into a new step.
+    moments = update.moments()
+    update = step.TrainingStep(network, 8.0, "squared")
+    update.set_moments(moments)
+    losses.append(float(update(images, labels, RATES[2], 2)))
+    results = {name: np.asarray(value) for name, value in (results | {"losses": losses, "mean": network.get_weights()[4]}).items()}
+    if output:
+        np.savez(output, **results)
+    return results
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    path = tmp_path_factory.mktemp("backends") / "model.weights.h5"
+    load_step("tensorflow", 1).configure(1, 3)
+    network = network_from_settings("late", INPUTS, MATRIX, SETTINGS)
+    generator = np.random.default_rng(1)
+    network.set_weights([w * generator.uniform(0.5, 2.0, w.shape) + generator.uniform(0, 0.01, w.shape) for w in network.get_weights()])
+    network.save_weights(path)
+    expected = run("tensorflow", path)
+    assert expected["probabilities"].std() > 0.05
+    return path, expected
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_predict_and_train_alike(reference, backend, tmp_path):
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    path, expected = reference
+    folders = [str(ROOT / name) for name in ("workflow/scripts", "tests", "tests/unit")]
+    program = f"import sys; sys.path[:0] = {folders}; from test_learning_backends import run; run(*sys.argv[1:])"
+    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    subprocess.run([sys.executable, "-c", program, backend, path, tmp_path / "found.npz"], check=True, env=environment)
+    found = np.load(tmp_path / "found.npz")
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-4)
+    np.testing.assert_allclose(found["terms"], expected["terms"], rtol=1e-4)
+    np.testing.assert_allclose(found["losses"], expected["losses"], atol=1e-3)
+    np.testing.assert_allclose(found["mean"], expected["mean"], atol=1e-3)
+
+
+def test_bfloat16_rounds_but_trains_alike_with_weights_in_float32(reference):
+    path, expected = reference
+    found = run("tensorflow", path, precision="bfloat16")
+    assert 0 < np.abs(found["probabilities"] - expected["probabilities"]).mean() < 0.02
+    np.testing.assert_allclose(found["losses"], expected["losses"], atol=0.02)
+    network = network_from_settings("late", INPUTS, MATRIX, SETTINGS, "bfloat16")
+    assert {variable.dtype for variable in network.weights} == {"float32"}
+    assert network.get_layer("branch1_block1_conv1").compute_dtype == "bfloat16" and network.get_layer("head").compute_dtype == "float32"
+
+
+def test_absent_and_second_backends_are_refused(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    load_step("tensorflow", 1)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="jax is not installed"):
+        load_step("jax", 1)
+    monkeypatch.setattr(module, "find_spec", lambda name: name)
+    with pytest.raises(InputError, match="Keras runs on tensorflow"):
+        load_step("torch", 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "backend", "device", "flags", "chosen"),
+    [
+        ("auto", "tensorflow", "CPU", "fpu avx512_bf16 sse2", "bfloat16"),
+        ("auto", "torch", "CPU", "amx_bf16", "bfloat16"),
+        ("auto", "jax", "CPU", "avx512_bf16", "float32"),
+        ("auto", "tensorflow", "CPU", "fpu avx512f", "float32"),
+        ("auto", "tensorflow", "NVIDIA X", "avx512_bf16", "float32"),
+        ("float32", "tensorflow", "CPU", "avx512_bf16", "float32"),
+        ("bfloat16", "jax", "CPU", "fpu", "bfloat16"),
+    ],
+)
+def test_precision_is_chosen_by_rule(tmp_path, wanted, backend, device, flags, chosen):
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n", encoding="utf-8")
+    assert choose_precision(wanted, backend, device, tmp_path / "cpuinfo") == chosen
+    assert choose_precision("auto", backend, device, tmp_path / "none") == "float32"

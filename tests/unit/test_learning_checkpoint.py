@@ -1,0 +1,133 @@
+"""A training that is killed and begun again ends as if nothing had happened."""
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from learning_toys import SETTINGS, inclusion, make_patients
+
+from finalinfarct.learning.checkpoint import Checkpoint
+from finalinfarct.learning.folds import make_folds, write_folds
+from finalinfarct.learning.slices import pack_slices
+from finalinfarct.learning.training import train
+from project import ROOT
+
+CHANGES = {"epochs": 25, "early_stopping": {"minimum_improvement": 0.02, "patience": 14}}
+OUTPUTS = ("model.weights.h5", "history.csv", "environment.json")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    patients = make_patients(folder, 10, inputs=["DWI"])
+    pack_slices(patients, ["DWI"], folder / "slices.h5")
+    write_folds(make_folds(inclusion(patients), 2, 1), folder / "folds.json")
+    return folder
+
+
+def run(data, target, checkpoints=None, **changes):
+    outputs = [target / name for name in OUTPUTS]
+    settings = SETTINGS | CHANGES | changes
+    train(str(data / "slices.h5"), str(data / "folds.json"), 1, "all", ["DWI"], "late", 32, settings, *outputs, 5, 1, "code", checkpoints)
+    return outputs
+
+
+def history(path):
+    """All but the time."""
+    return np.loadtxt(path, delimiter=",", skiprows=1)[:, :-1]
+
+
+def test_killed_and_begun_again_it_ends_with_the_same_weights(data, tmp_path):
+    whole = run(data, tmp_path / "whole")
+    checkpoints = tmp_path / "checkpoints"
+    program = "import sys, pathlib; sys.path[:0] = sys.argv[1:3]; from test_learning_checkpoint import run; run(*map(pathlib.Path, sys.argv[3:]))"
+    paths = (ROOT / "workflow/scripts", ROOT / "tests/unit", data, tmp_path / "parts", checkpoints)
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); {program}", *map(str, paths)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("*/*.npz")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "parts").exists()
+    parts = run(data, tmp_path / "parts", checkpoints)
+    environments = [json.loads(outputs[2].read_text()) for outputs in (whole, parts)]
+    assert 0 < environments[1]["timing"]["resumed_after_epoch"] < environments[1]["epochs"]
+    assert whole[0].read_bytes() == parts[0].read_bytes()
+    np.testing.assert_array_equal(history(whole[1]), history(parts[1]))
+    for environment in environments:
+        del environment["timing"]
+    assert environments[0] == environments[1]
+    assert not list(checkpoints.iterdir())
+
+
+@pytest.fixture
+def cut_off(data, tmp_path, monkeypatch):
+    """A checkpoint folder after a training that broke off in its fourth epoch."""
+    from finalinfarct.learning import training
+
+    checkpoints = tmp_path / "checkpoints"
+
+    validated, epochs = training._validation_dice, iter(range(1, 9))
+
+    def broken(*arguments):
+        if next(epochs) == 4:
+            raise KeyboardInterrupt
+        return validated(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_validation_dice", broken)
+        with pytest.raises(KeyboardInterrupt):
+            run(data, tmp_path / "cut", checkpoints, epochs=6)
+    (path,) = checkpoints.glob("*/*")
+    return checkpoints, path
+
+
+def resumed(outputs):
+    return json.loads(outputs[2].read_text())["timing"]["resumed_after_epoch"]
+
+
+def test_damaged_checkpoint_is_ignored_with_a_warning(data, tmp_path, cut_off, caplog):
+    checkpoints, path = cut_off
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        outputs = run(data, tmp_path / "again", checkpoints, epochs=6)
+    assert "is damaged" in caplog.text and resumed(outputs) == 0
+    assert len(history(outputs[1])) == 6
+
+
+def test_checkpoint_of_other_settings_is_not_used(data, tmp_path, cut_off):
+    checkpoints, path = cut_off
+    outputs = run(data, tmp_path / "other", checkpoints, epochs=5)
+    assert resumed(outputs) == 0 and not path.exists()
+
+
+def test_checkpoint_of_the_same_settings_is_used(data, tmp_path, cut_off):
+    assert resumed(run(data, tmp_path / "same", cut_off[0], epochs=6)) == 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"no archive", None])
+def test_file_that_is_no_checkpoint(tmp_path, damage):
+    checkpoint = Checkpoint(tmp_path / "one", {"seed": 1}, 0)
+    assert checkpoint.read() is None
+    checkpoint.write_when_due(lambda: ({"epoch": 3, "best": float("-inf")}, {"kept": [np.arange(3.0)], "none": []}))
+    assert [path.name for path in checkpoint.folder.iterdir()] == [checkpoint.path.name]
+    checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-30] if damage is None else damage)
+    assert checkpoint.read() is None and not checkpoint.path.exists()
+
+
+def test_interval_and_what_an_earlier_process_left(tmp_path):
+    checkpoint = Checkpoint(tmp_path, {"seed": 1}, 1000)
+    checkpoint.write_when_due(lambda: pytest.fail("asked before it was due"))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".99.half.npz").write_bytes(b"half")
+    assert Checkpoint(tmp_path, {"seed": 1}, 0).path == checkpoint.path != Checkpoint(tmp_path, {"seed": 2}, 0).path
+    assert not list(tmp_path.iterdir())

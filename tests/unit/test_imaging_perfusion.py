@@ -62,6 +62,22 @@ def test_osvd_keeps_the_oscillation_index_below_the_limit():
     assert not np.allclose(residue, deconvolve(curves, gamma_variate(time_s), TR_S))
 
 
+def test_osvd_keeps_as_many_frequencies_as_the_limit_allows():
+    random = np.random.default_rng(2)
+    arterial_input = gamma_variate(TR_S * np.arange(40))
+    curves = np.stack([tissue(TR_S * np.arange(40), 0.01, 4.0, delay) for delay in np.linspace(0, 6, 150)]) + random.normal(0, 0.003, (150, 40))
+    residue = deconvolve(curves, arterial_input, TR_S, method="osvd")
+    spectrum = TR_S * np.fft.rfft(arterial_input, 80)
+    quotient, rank = np.fft.rfft(curves, 80, axis=1) / spectrum, np.argsort(np.argsort(-np.abs(spectrum)))
+    every = np.stack([np.fft.irfft(np.where(rank < count, quotient, 0), 80, axis=1) for count in range(1, 42)])
+    smooth = np.stack([oscillation(candidate) < 0.035 for candidate in every])
+    distance = np.abs(every - residue).max(axis=2)
+    at = distance.argmin(axis=0)
+    voxels = np.arange(150)
+    assert distance[at, voxels].max() < 1e-4 * np.abs(residue).max()
+    assert smooth[at, voxels].all() and not smooth[np.minimum(at + 1, 40), voxels].any()
+
+
 def test_oscillation_index_of_a_closed_form():
     triangle = np.array([[0.0, 1.0, 2.0, 1.0, 0.0]])
     assert oscillation(triangle)[0] == pytest.approx(2.0 / 2.0 / 5.0)

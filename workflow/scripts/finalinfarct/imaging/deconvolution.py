@@ -1,9 +1,14 @@
 """Circular deconvolution of tissue curves by the arterial input: truncated (cSVD) and with the oscillation index (oSVD)."""
 
+import functools
+
 import numpy as np
 from scipy import fft, linalg
 
-VOXELS_AT_A_TIME = 16384
+VOXELS_AT_A_TIME = 65536
+# The curves of so many voxels, and what is computed from them, stay in the processor's cache.
+VOXELS_IN_CACHE = 2048
+SAMPLE = 100
 
 
 def deconvolve(concentration, arterial_input, repetition_time_s, method="csvd", truncation=0.1, oscillation_index=0.035):
@@ -36,47 +41,59 @@ def deconvolve(concentration, arterial_input, repetition_time_s, method="csvd", 
     frames = curves.shape[1]
     spectrum = fft.rfft(np.asarray(arterial_input, float), 2 * frames) * repetition_time_s
     if method == "csvd":
-        return curves @ _inverse_matrix(spectrum, frames, truncation)
+        size = np.abs(spectrum)
+        return curves @ _inverse_matrix(spectrum, frames, size >= truncation * size.max())
     if method != "osvd":
         raise ValueError(f"unknown deconvolution: {method}")
+    rank = np.empty(spectrum.size, int)
+    rank[np.argsort(-np.abs(spectrum), kind="stable")] = np.arange(spectrum.size)
+    inverse = functools.cache(lambda count: _inverse_matrix(spectrum, frames, rank < count))
+    sample = curves[:: max(1, len(curves) // SAMPLE)]
+    usual = int(np.median(_smooth_counts(sample, inverse, spectrum.size, oscillation_index, 1)))
+    counts = np.empty(len(curves), int)
+    for start in range(0, len(curves), VOXELS_IN_CACHE):
+        part = slice(start, start + VOXELS_IN_CACHE)
+        counts[part] = _smooth_counts(curves[part], inverse, spectrum.size, oscillation_index, usual)
     residue = np.empty((len(curves), 2 * frames), np.float32)
-    for start in range(0, len(curves), VOXELS_AT_A_TIME):
-        part = slice(start, start + VOXELS_AT_A_TIME)
-        residue[part] = _least_oscillating(curves[part], spectrum, oscillation_index)
+    for count in np.unique(counts):
+        rows = counts == count
+        residue[rows] = curves[rows] @ inverse(count)
     return residue
 
 
-def _inverse_matrix(spectrum, frames, truncation):
-    """Pseudo-inverse (N, 2N) of the circulant matrix for zero-padded curves; one matrix product then serves all voxels."""
-    size = np.abs(spectrum)
-    kept = size >= truncation * size.max()
+def _inverse_matrix(spectrum, frames, kept):
+    """Pseudo-inverse (N, 2N) of the circulant matrix for zero-padded curves, of the frequencies kept; one matrix product then serves all voxels."""
     inverse = np.zeros_like(spectrum)
+    kept = kept & (spectrum != 0)
     inverse[kept] = 1.0 / spectrum[kept]
     response = fft.irfft(inverse, 2 * frames)
     return linalg.circulant(response).T[:frames].astype(np.float32)
 
 
-def _least_oscillating(curves, spectrum, limit):
-    """Residue functions (V, 2N) with the most frequencies, largest of the arterial input first, whose oscillation index is below the limit.
+def _smooth_counts(curves, inverse, most, limit, start):
+    """How many frequencies (V,), largest of the arterial input first, can be kept with an oscillation index below the limit; at least one.
 
-    The index grows with the number of frequencies kept, so bisection over that number finds the border in log2(N) transforms.
+    The index grows with the number of frequencies kept. Most voxels need nearly as many, so the border of each is found by steps of one
+    from a number that suits most: ``start``.
     """
-    frames = curves.shape[1]
-    size = np.abs(spectrum)
-    rank = np.empty(size.size, int)
-    rank[np.argsort(-size, kind="stable")] = np.arange(size.size)
-    inverse = np.zeros(size.size, np.complex64)
-    inverse[size > 0] = (1.0 / spectrum[size > 0]).astype(np.complex64)
-    quotient = fft.rfft(curves, 2 * frames, axis=1) * inverse
-    low, high = np.ones(len(curves), int), np.full(len(curves), size.size + 1)
-    best = fft.irfft(np.where(rank < 1, quotient, 0), 2 * frames, axis=1)
-    for _ in range(int(np.ceil(np.log2(size.size)))):
-        middle = (low + high) // 2
-        candidate = fft.irfft(np.where(rank < middle[:, None], quotient, 0), 2 * frames, axis=1)
-        smooth = oscillation(candidate) < limit
-        best[smooth] = candidate[smooth]
-        low, high = np.where(smooth, middle, low), np.where(smooth, high, middle)
-    return best
+    counts = np.full(len(curves), start)
+    smooth = _is_smooth(curves, inverse(start), limit)
+    active, count = np.flatnonzero(smooth), start + 1
+    while active.size and count <= most:
+        active = active[_is_smooth(curves[active], inverse(count), limit)]
+        counts[active] = count
+        count += 1
+    active, count = np.flatnonzero(~smooth), start - 1
+    while active.size and count >= 1:
+        counts[active] = count
+        active = active[~_is_smooth(curves[active], inverse(count), limit)]
+        count -= 1
+    return counts
+
+
+def _is_smooth(curves, inverse, limit):
+    """Whether the oscillation index is below the limit, (V,); time runs along the first axis of the product, which makes sums over it fast."""
+    return oscillation((inverse.T @ curves.T).T) < limit
 
 
 def oscillation(residue):
@@ -92,9 +109,11 @@ def oscillation(residue):
     numpy.ndarray
         (V,); infinite where the maximum is not positive.
     """
-    bend = np.abs(residue[:, 2:] - 2 * residue[:, 1:-1] + residue[:, :-2]).sum(axis=1)
-    top = residue.max(axis=1)
-    return np.where(top > 0, bend / np.where(top > 0, top, 1) / residue.shape[1], np.inf)
+    samples = residue.T
+    slope = samples[1:] - samples[:-1]
+    bend = slope[1:] - slope[:-1]
+    top = samples.max(axis=0)
+    return np.where(top > 0, np.abs(bend, out=bend).sum(axis=0) / np.where(top > 0, top, 1) / len(samples), np.inf)
 
 
 def peak(residue, repetition_time_s):

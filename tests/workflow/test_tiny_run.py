@@ -1,6 +1,9 @@
 """The real DAG on a tiny configuration: its output tree against a golden list, and the same numbers again without the hidden truth."""
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -58,6 +61,20 @@ def test_same_numbers_from_the_dataset_alone_without_truth(finished, snakemake, 
     done = snakemake(tmp_path, FAMILY, config=given)
     assert done.returncode == 0, done.stdout[-6000:]
     assert (tmp_path / FAMILY).read_bytes() == (folder / FAMILY).read_bytes()
+
+
+def test_simulated_dataset_is_valid_bids(finished):
+    """The official validator finds no error (warnings are of recommended fields that a simulation has no answer to)."""
+    validator = Path(sys.executable).with_name("bids-validator-deno")
+    done = subprocess.run([validator, "--format", "json", finished[0] / "results/dataset"], capture_output=True, text=True, timeout=300)
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    assert done.returncode == 0, [issue for issue in issues if issue["severity"] == "error"]
+    assert not [issue for issue in issues if issue["severity"] == "error"]
+
+
+def test_leakage_gate_has_looked(finished):
+    table = pd.read_csv(finished[0] / "results/leakage.tsv", sep="\t")
+    assert "28 trainings" in set(table["examined"]) and "8 tested patients" in set(table["examined"])
 
 
 def test_no_header_text_of_the_input_reaches_the_analysis(finished):

@@ -17,7 +17,7 @@ def door(job, analysis=True):
     Parameters
     ----------
     job : object
-        The ``snakemake`` object of a script: its first log file, if any, receives all messages; warnings and errors also go to the terminal.
+        The ``snakemake`` object of a script: its first log file, if any, receives all messages; warnings and errors go to the terminal too.
     analysis : bool
         Whether opening a file of the simulated truth (``derivatives/truth``) is refused, as it must be in all doors but those of the simulation.
 
@@ -26,22 +26,44 @@ def door(job, analysis=True):
     SystemExit
         In place of an ``InputError``, whose text is printed.
     """
-    terminal = logging.StreamHandler(sys.stderr)
-    terminal.setLevel(logging.WARNING)
-    handlers = [terminal]
-    if len(job.log):
-        Path(job.log[0]).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(job.log[0], mode="w", encoding="utf-8"))
-    logging.basicConfig(level=logging.INFO, handlers=handlers, format="%(asctime)s %(levelname)s %(message)s", force=True)
-    try:
-        with _truth_shut() if analysis else nullcontext():
+    with _logged(job.log[0] if len(job.log) else None):
+        try:
+            with _truth_shut() if analysis else nullcontext():
+                yield
+        except InputError as fault:
+            logging.getLogger("finalinfarct").error("%s", fault)
+            sys.exit(1)
+        except Exception:
+            logging.getLogger("finalinfarct").exception("unexpected fault")
+            raise
+
+
+@contextmanager
+def _logged(path):
+    """Send all messages to a log file (None: to none), warnings and errors to the terminal too.
+
+    What libraries in C++ write to the process's error stream, such as TensorFlow's notes at its start, goes to the log file alone.
+    """
+    form = {"level": logging.INFO, "format": "%(asctime)s %(levelname)s %(message)s", "force": True}
+    if path is None:
+        terminal = logging.StreamHandler(sys.stderr)
+        terminal.setLevel(logging.WARNING)
+        logging.basicConfig(handlers=[terminal], **form)
+        yield
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    with open(os.dup(2), "w", encoding="utf-8") as stream, open(path, "w", encoding="utf-8", buffering=1) as file:
+        os.dup2(file.fileno(), 2)
+        terminal, record = logging.StreamHandler(stream), logging.StreamHandler(file)
+        terminal.setLevel(logging.WARNING)
+        logging.basicConfig(handlers=[terminal, record], **form)
+        try:
             yield
-    except InputError as fault:
-        logging.getLogger("finalinfarct").error("%s", fault)
-        sys.exit(1)
-    except Exception:
-        logging.getLogger("finalinfarct").exception("unexpected fault")
-        raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stream.fileno(), 2)
+            logging.basicConfig(handlers=[logging.NullHandler()], **form)
 
 
 @contextmanager

@@ -135,8 +135,9 @@ def resample_array(image, shape, affine, transform=None, label=False):
         Shape of the grid.
     affine : numpy.ndarray
         (4, 4), voxel indices of the grid to mm.
-    transform : str or Path, optional
-        Composite transform from ``register``; none: the two share their mm space.
+    transform : str, Path or list of these, optional
+        Composite transform from ``register``, or a list of which the last is applied to the points of the grid first; none: the two share their
+        mm space.
     label : bool
         Nearest neighbour (labels) instead of linear (images).
 
@@ -152,7 +153,8 @@ def resample_array(image, shape, affine, transform=None, label=False):
     method = "nearestNeighbor" if label else "linear"
     if transform is None:
         return ants.resample_image_to_target(_to_ants(image), grid, interp_type=method).numpy()
-    return ants.apply_transforms(grid, _to_ants(image), [str(transform)], interpolator=method).numpy().astype(np.float32)
+    transforms = [str(path) for path in (transform if isinstance(transform, list) else [transform])]
+    return ants.apply_transforms(grid, _to_ants(image), transforms, interpolator=method).numpy().astype(np.float32)
 
 
 def resample(images, reference, matrix, transform=None, label=False):

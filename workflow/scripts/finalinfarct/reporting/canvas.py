@@ -1,5 +1,6 @@
 """What all figures share: sizes and type of a journal page, colours, files that are the same byte for byte, and the note on simulated cohorts."""
 
+import re
 from pathlib import Path
 
 import matplotlib
@@ -65,6 +66,16 @@ def footnote(figure, simulated, text=""):
         figure.supxlabel("\n".join(lines), x=0.008, ha="left", fontsize=SMALL, color=GREY, linespacing=1.4)
 
 
+def _numbered_clips(svg):
+    """An SVG whose clip paths are named by number: matplotlib's names change with the last bit of a coordinate, which a layout's solver leaves open."""
+    numbers = {}
+
+    def name(match):
+        return f"{match[1]}clip{numbers.setdefault(match[2], len(numbers) + 1)}"
+
+    return re.sub(r"(url\(#|<clipPath id=\")(p[0-9a-f]{10})", name, svg)
+
+
 def save(figure, *paths):
     """Write a figure, the same bytes every time.
 
@@ -79,3 +90,5 @@ def save(figure, *paths):
         path.parent.mkdir(parents=True, exist_ok=True)
         undated = {"Date": None} if path.suffix == ".svg" else {"Software": None}
         figure.savefig(path, dpi=DPI, metadata=undated)
+        if path.suffix == ".svg":
+            path.write_text(_numbered_clips(path.read_text(encoding="utf-8")), encoding="utf-8")

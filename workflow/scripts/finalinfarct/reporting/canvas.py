@@ -67,7 +67,7 @@ def footnote(figure, simulated, text=""):
 
 
 def _numbered_clips(svg):
-    """An SVG whose clip paths are named by number: matplotlib's names change with the last bit of a coordinate, which a layout's solver leaves open."""
+    """An SVG whose clip paths are numbered: matplotlib's names change with the last bit of a coordinate, which a layout's solver leaves open."""
     numbers = {}
 
     def name(match):

@@ -32,7 +32,7 @@ lint: install
 REALDATA ?= ../shared/realdata
 real-case: install
 	$(BIN)/python workflow/scripts/import_isles22.py $(REALDATA)/isles22 results/isles22
-	snakemake --cores $(CORES) --configfile config/isles22.yaml -- results/diffusion_lesion.tsv results/pictures/sub-strokecase0009_lesions.png
+	snakemake --cores $(CORES) --configfile config/isles22.yaml -- results/diffusion_lesion.tsv results/pictures/sub-strokecase0009_lesions.png results/quality/index.html
 
 # Needs uv; writes exact versions with hashes and no download addresses.
 lock:

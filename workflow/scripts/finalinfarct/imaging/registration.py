@@ -24,7 +24,7 @@ LINEAR_STEP = 0.1
 # Quantiles beyond which intensities are cut: eyes and CSF of a b0 are so bright that they would leave few bins of the histogram to the brain.
 KEPT_QUANTILES = (0.005, 0.995)
 # SyN: gradient step, variance of the update field and of the total field in voxels. The total field is smoothed too, or it follows a new
-# lesion: without that the final lesion landed with a Dice of 0.67 on its true place, with it 0.79 (eight simulated patients, docs/measurements.md).
+# lesion: then the final lesion would be drawn towards what it should be compared with.
 DEFORMABLE = "SyN[0.1,3,3]"
 # No affine stage before SyN: between scans of one head it has nothing to find and follows differences of contrast (docs/accuracy.md).
 STAGES = {"rigid": ("Rigid",), "affine": ("Rigid", "Affine"), "nonlinear": ("Rigid", "SyN")}

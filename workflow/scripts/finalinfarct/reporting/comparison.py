@@ -297,7 +297,8 @@ def _means(rows):
             own = [cell(_mean(row, "value", "sd", "stars", decimals), "own"), cell(str(row["n"]), "soft")]
             own.append(cell(f"{fixed(row['ci_low'], 2)} – {fixed(row['ci_high'], 2)}", "number soft"))
             printed = [cell(_mean(row, "printed", "printed_sd", "printed_stars", decimals)), _corrected(row, decimals)]
-            difference = [cell(f"{row['corrected_difference']:+.2f}"), bar(row["corrected_difference_in_sd"])]
+            undefined = pd.isna(row["corrected_difference"])
+            difference = [cell("" if undefined else f"{row['corrected_difference']:+.2f}"), bar(row["corrected_difference_in_sd"])]
             lines.append([cell(_metric(row)), *own, *printed, *difference, *_test_cells(row)])
         groups.append((_label(label), lines))
     return table(header, groups, "grouped")

@@ -20,6 +20,8 @@ READING = (
     "The strip shows one slice: the reference with its brain mask (yellow) and CSF (blue), the registered images with the same outlines, and the "
     "maps. Run down the column: what is wrong looks unlike its neighbours. The patient's left is on the right.",
 )
+# A strip shrinks with the window, so that the reason beside it is seen.
+STRIP = "display:block; margin-top:4px; width:100%; max-width:680px"
 
 
 def write_quality_index(quality, strips, simulated, output):
@@ -47,7 +49,7 @@ def write_quality_index(quality, strips, simulated, output):
 def _row(patient, strip):
     """Cells of one patient; the name and the strip lead to the page."""
     name = escape(patient.participant_id)
-    picture = embedded(Path(strip).read_bytes(), f"slices of {patient.participant_id}", style="display:block; margin-top:4px")
+    picture = embedded(Path(strip).read_bytes(), f"slices of {patient.participant_id}", style=STRIP)
     kind = "corrected" if patient.suspicion > STANDS_OUT else "number"
     return [
         cell(str(patient.rank)),

@@ -1,7 +1,7 @@
 """Brain mask, registration, perfusion and reperfusion of a finished run on the simulated cohort, against the hidden truth.
 
 ``PYTHONPATH=workflow/scripts python benchmarks/accuracy.py RESULTS OVERLAY...`` prints one table each. RESULTS is the folder ``results`` of the run,
-OVERLAY the configuration files that it was given over config/config.yaml: config/paper.yaml and benchmarks/full_size.yaml for docs/accuracy.md.
+OVERLAY the configuration files that it was given over config/config.yaml: config/paper.yaml and benchmarks/full_size.yaml for images of full size.
 No rule of the analysis reads the truth; this script does, since it judges the analysis and is no part of it.
 """
 

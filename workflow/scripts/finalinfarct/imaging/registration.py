@@ -26,7 +26,7 @@ KEPT_QUANTILES = (0.005, 0.995)
 # SyN: gradient step, variance of the update field and of the total field in voxels. The total field is smoothed too, or it follows a new
 # lesion: then the final lesion would be drawn towards what it should be compared with.
 DEFORMABLE = "SyN[0.1,3,3]"
-# No affine stage before SyN: between scans of one head it has nothing to find and follows differences of contrast (docs/accuracy.md).
+# No affine stage before SyN: between scans of one head it has nothing to find and follows differences of contrast.
 STAGES = {"rigid": ("Rigid",), "affine": ("Rigid", "Affine"), "nonlinear": ("Rigid", "SyN")}
 
 

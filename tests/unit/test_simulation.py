@@ -171,6 +171,7 @@ def test_mismatch_rule_on_the_truth_is_calibrated_to_the_printed_dice():
     chosen = [row["participant_id"] for row in rows if row["reperfused"]][::3] + [row["participant_id"] for row in rows if not row["reperfused"]]
     table = truth_statistics(chosen, settings)
     dsc = table.groupby("reperfused")["mismatch_dsc"].mean()
-    assert dsc[True] == pytest.approx(0.41, abs=0.1)
-    assert dsc[False] == pytest.approx(0.26, abs=0.1)
+    # Printed: 0.41 and 0.26. The whole analysis measures 0.03 and 0.05 less than the truth shows (benchmarks/mismatch.py, docs/measurements.md).
+    assert dsc[True] == pytest.approx(0.41 + 0.03, abs=0.1)
+    assert dsc[False] == pytest.approx(0.26 + 0.05, abs=0.1)
     assert table["final_ml"].min() >= 1.0

@@ -59,8 +59,11 @@ def programs(curves, arterial):
     series = np.zeros((mask.size, FRAMES), np.float32)
     series[mask] = curves
     series, mask = series.reshape(*SHAPE, FRAMES), mask.reshape(SHAPE)
-    time_s = REPETITION_TIME_S * np.arange(FRAMES)
-    return timed | {"osipy, cSVD": lambda: deconvolve_cSVD(series, arterial.astype(np.float32), time_s, mask)}
+    double, time_s = series.astype(float), REPETITION_TIME_S * np.arange(FRAMES)
+    return timed | {
+        "osipy, cSVD, float32": lambda: deconvolve_cSVD(series, arterial.astype(np.float32), time_s, mask),
+        "osipy, cSVD, float64": lambda: deconvolve_cSVD(double, arterial, time_s, mask),
+    }
 
 
 def peak_memory(program):

@@ -36,7 +36,7 @@ MEANINGS = {
     "aif_width_s": "Full width at half maximum, about 4 to 12 s. Broader: slow injection, a weak heart, or a vein.",
     "aif_voxels": "More is smoother.",
     "largest_displacement_mm": "Good is below 1 mm. More makes false edges in Tmax, also where it was corrected.",
-    "contrast_to_noise": "Peak of the median voxel by the noise of its baseline. Above 10 is good, below 3 not usable.",
+    "contrast_to_noise": "Median voxel at the head's bolus peak by the noise of its baseline. Above 10 is good, below 3 not usable.",
     "lesion_outside_brain_ml": "Good is 0.",
 }
 REGISTRATION = (

@@ -14,6 +14,8 @@ AUC_MODES = ("auc_brain", "auc_hemisphere", "auc_balanced")
 AT_RISK_TMAX_S = 4.0
 # A head is not turned further than this; a brain mask whose long axis is, has no clear long axis.
 LARGEST_YAW_DEG = 30.0
+# Nearer voxels lie on the midsagittal plane and on neither side, whatever the rounding errors.
+ON_THE_PLANE_MM = 5e-7
 log = logging.getLogger(__name__)
 
 
@@ -138,12 +140,12 @@ def affected_hemisphere(diffusion_lesion, tmax, brain, affine):
     numpy.ndarray or None
         bool, (X, Y, Z); None where neither decides.
     """
-    # Rounded, so that voxels on the plane fall on neither side by rounding errors.
-    offset = np.round(midsagittal_offset(brain, affine), 6)
+    offset = midsagittal_offset(brain, affine)
     for evidence in (diffusion_lesion & brain, brain & (tmax > AT_RISK_TMAX_S)):
-        right, left = int((offset[evidence] > 0).sum()), int((offset[evidence] < 0).sum())
+        there = offset[evidence]
+        right, left = np.count_nonzero(there > ON_THE_PLANE_MM), np.count_nonzero(there < -ON_THE_PLANE_MM)
         if right != left:
-            return brain & ((offset > 0) if right > left else (offset < 0))
+            return brain & ((offset > ON_THE_PLANE_MM) if right > left else (offset < -ON_THE_PLANE_MM))
     return None
 
 
@@ -166,8 +168,11 @@ def midsagittal_offset(brain, affine):
         float, (X, Y, Z).
     """
     affine = np.asarray(affine, dtype=float)
-    positions = np.argwhere(brain) @ affine[:3, :3].T + affine[:3, 3]
-    centre, moments = positions.mean(axis=0), np.cov(positions, rowvar=False, bias=True).reshape(3, 3)
+    indices = np.array(np.nonzero(brain), dtype=float)
+    middle = indices.mean(axis=1, keepdims=True)
+    indices -= middle
+    centre = affine[:3, :3] @ middle[:, 0] + affine[:3, 3]
+    moments = affine[:3, :3] @ (indices @ indices.T / indices.shape[1]) @ affine[:3, :3].T
     # A single section has no height, and nothing to fit a line to.
     lean = moments[:2, 2] / moments[2, 2] if moments[2, 2] > 0 else np.zeros(2)
     within = moments[:2, :2] - np.outer(lean, lean) * moments[2, 2]

@@ -121,7 +121,7 @@ def registrations(results, dataset, names):
 def perfusions(results, dataset, names, config):
     """Perfusion of the baseline series against the noise-free, motion-free series and against the haemodynamics that it was made from."""
     rows = []
-    plain = config["perfusion"] | {"motion_correction": False, "smoothing_fwhm_mm": 0.0}
+    plain = config["perfusion"] | {"motion_correction": False, "time_smoothing_fwhm_mm": 0.0, "flow_smoothing_fwhm_mm": 0.0}
     for name in names:
         patient = build_patient(name, config["simulation"])
         true = acquire_perfusion(patient, config["simulation"], "baseline")["parameters"]

@@ -17,7 +17,7 @@ from finalinfarct.imaging.perfusion import compute_perfusion, perfusion_maps, us
 
 TR_S = 1.5
 SETTINGS = {"deconvolution": "csvd", "truncation": 0.1, "oscillation_index": 0.035, "hematocrit_factor": 0.73, "density_g_per_ml": 1.04}
-SETTINGS |= {"motion_correction": False, "smoothing_fwhm_mm": 0.0}
+SETTINGS |= {"motion_correction": False, "time_smoothing_fwhm_mm": 0.0, "flow_smoothing_fwhm_mm": 0.0, "cbv_window_s": 300.0}
 OUTPUTS = ("perfref", "Tmax", "CBF", "CBV", "MTT", "TTP", "aif_mask")
 
 
@@ -262,13 +262,24 @@ def test_clean_series_has_no_flag(series, tmp_path):
     assert json.loads(computed(series, tmp_path)["report"].read_text(encoding="utf-8"))["flags"] == []
 
 
-def test_smoothing_lowers_the_scatter_of_tmax(series, tmp_path):
+@pytest.mark.parametrize(("kind", "smoothed", "same"), [("time", "Tmax", "CBF"), ("flow", "CBF", "Tmax")])
+def test_smoothing_lowers_the_scatter_of_its_own_maps(series, tmp_path, kind, smoothed, same):
     rewritten(series, lambda values: np.random.default_rng(0).normal(values, 12).clip(0))
-    scatter = []
+    scatter = {smoothed: [], same: []}
     for fwhm_mm in (0.0, 8.0):
-        outputs = computed(series, tmp_path, settings=SETTINGS | {"smoothing_fwhm_mm": fwhm_mm})
-        scatter.append(read_image(outputs["Tmax"]).get_fdata()[4:7, 4:12, 2:4].std())
-    assert scatter[1] < 0.6 * scatter[0]
+        outputs = computed(series, tmp_path, settings=SETTINGS | {f"{kind}_smoothing_fwhm_mm": fwhm_mm})
+        for name, values in scatter.items():
+            values.append(read_image(outputs[name]).get_fdata()[4:7, 4:12, 2:4].std())
+    assert scatter[smoothed][1] < 0.7 * scatter[smoothed][0]
+    assert scatter[same][1] == scatter[same][0]
+
+
+def test_blood_volume_is_taken_from_the_passage_alone():
+    arterial = np.r_[np.zeros(5), 4.0, 8.0, 4.0, np.zeros(22)]
+    tissue = np.r_[np.zeros(5), 0.2, 0.4, 0.2, np.zeros(12), np.full(10, 0.3)]  # motion shifts the last frames
+    settings = SETTINGS | {"hematocrit_factor": 1.0, "density_g_per_ml": 1.0}
+    volumes = [perfusion_maps(tissue[None], arterial, 1.5, settings, passage)["CBV"][0] for passage in (slice(5, 20), slice(None))]
+    assert volumes == pytest.approx([5.0, 100 * 3.8 / 16])
 
 
 def test_given_maps(tmp_path):

@@ -24,7 +24,7 @@ MAP_UNITS = {"Tmax": "s", "CBF": "mL/100g/min", "CBV": "mL/100g", "MTT": "s", "T
 MAP_DESCRIPTIONS = {
     "Tmax": "Time of the maximum of the residue function, interpolated between frames; times before the arterial input are 0",
     "CBF": "Cerebral blood flow, the maximum of the residue function",
-    "CBV": "Cerebral blood volume, the area under the tissue curve over that under the arterial input",
+    "CBV": "Cerebral blood volume, the area under the tissue curve over that under the arterial input, during the passage of the bolus",
     "MTT": "Mean transit time, 60 CBV/CBF",
     "TTP": "Time from the end of the pre-bolus frames to the maximum of the tissue curve",
 }
@@ -41,7 +41,7 @@ LOW_CONTRAST_TO_NOISE, LARGE_MOTION_MM = 3, 1.5
 FLAGGED_FAULTY_SHARE, LARGEST_FAULTY_SHARE = 0.01, 0.5
 
 
-def perfusion_maps(curves, arterial_input, repetition_time_s, settings):
+def perfusion_maps(curves, arterial_input, repetition_time_s, settings, passage=slice(None)):
     """CBF, CBV, MTT and Tmax of every voxel (protocol section 2; Ostergaard 1996, Wu 2003).
 
     CBF = (kH/rho) max R x 6000, CBV = 100 (kH/rho) integral(C)/integral(AIF), MTT = 60 CBV/CBF, Tmax = argmax R.
@@ -56,6 +56,8 @@ def perfusion_maps(curves, arterial_input, repetition_time_s, settings):
         Time between frames, s.
     settings : dict
         ``deconvolution`` (csvd or osvd), ``truncation``, ``oscillation_index``, ``hematocrit_factor`` (kH), ``density_g_per_ml`` (rho).
+    passage : slice
+        Frames of the bolus' passage, over which CBV integrates.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def perfusion_maps(curves, arterial_input, repetition_time_s, settings):
     for start in range(0, len(curves), VOXELS_AT_A_TIME):
         part = slice(start, start + VOXELS_AT_A_TIME)
         height[part], time_s[part] = peak(deconvolve(curves[part], arterial_input, repetition_time_s, **options), repetition_time_s)
-    volume = 100 * factor * curves.sum(axis=1, dtype=float) / np.sum(arterial_input, dtype=float)
+    volume = 100 * factor * curves[:, passage].sum(axis=1, dtype=float) / np.sum(arterial_input[passage], dtype=float)
     usable = (height > 0) & (volume > 0)
     flow = 6000 * factor * np.where(usable, height, 0)
     volume = np.where(usable, volume, 0)
@@ -86,16 +88,16 @@ def perfusion_maps(curves, arterial_input, repetition_time_s, settings):
 def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     """Write the perfusion maps of one DSC series, its arterial input and a report, all on the grid of the series.
 
-    Frames that are not in the steady state are dropped; the others are corrected for motion and smoothed, as the settings say. The arterial
-    input comes from voxels that are not smoothed. Maps are zero outside a rough head mask and where no bolus passes. Time zero of Tmax is the
-    arterial input.
+    Frames that are not in the steady state are dropped; the others are corrected for motion and smoothed, as the settings say: more for the times
+    (Tmax, TTP), where noise misplaces the maximum, less for CBF and CBV, where it averages out and detail is lost. The arterial input comes from
+    voxels that are not smoothed. Maps are zero outside a rough head mask and where no bolus passes. Time zero of Tmax is the arterial input.
 
     Parameters
     ----------
     series : str or Path
         (X, Y, Z, T), with RepetitionTime and EchoTime in seconds in its side file.
     settings : dict
-        As for ``perfusion_maps``, and ``motion_correction`` (bool) and ``smoothing_fwhm_mm``.
+        As for ``perfusion_maps``, and ``motion_correction`` (bool), ``time_smoothing_fwhm_mm``, ``flow_smoothing_fwhm_mm`` and ``cbv_window_s``.
     outputs : dict of str to path
         ``perfref`` (mean pre-bolus image), ``Tmax``, ``CBF``, ``CBV``, ``MTT``, ``TTP``, ``aif`` (TSV: time_s from the first acquired frame,
         concentration in 1/s), ``aif_mask``, ``report`` (JSON: numbers and flags).
@@ -126,10 +128,15 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     arterial_input = measured[arterial].mean(axis=0)
     # the pre-bolus frames hold noise only, which the deconvolution would amplify
     arterial_input[baseline] = 0
-    curves = concentration(smooth_in_plane(signal, head, voxel_mm, settings["smoothing_fwhm_mm"]), times["EchoTime"], baseline)
-    maps = perfusion_maps(curves, arterial_input, times["RepetitionTime"], settings)
+    passage = slice(baseline.stop, baseline.stop + round(settings["cbv_window_s"] / times["RepetitionTime"]))
+    maps = {}
+    for kind, names in (("flow", ("CBF", "CBV", "MTT")), ("time", ("Tmax",))):
+        smooth = smooth_in_plane(signal, head, voxel_mm, settings[f"{kind}_smoothing_fwhm_mm"])
+        curves = concentration(smooth, times["EchoTime"], baseline)
+        found = perfusion_maps(curves, arterial_input, times["RepetitionTime"], settings, passage)
+        maps |= {name: found[name] for name in names}
     longest_s = LONGEST_TMAX_SHARE * (curves.shape[1] - baseline.stop) * times["RepetitionTime"]
-    perfused = passes(curves, bolus, baseline) & (maps["Tmax"] <= longest_s)
+    perfused = passes(curves, bolus, baseline) & (found["CBF"] > 0) & (maps["CBF"] > 0) & (maps["Tmax"] <= longest_s)
     maps = {name: np.where(perfused, values, np.float32(0)) for name, values in maps.items()}
     delay = np.where(maps["CBF"] > 0, curves[:, baseline.stop :].argmax(axis=1) + 1, 0)
     maps["TTP"] = (delay * times["RepetitionTime"]).astype(np.float32)

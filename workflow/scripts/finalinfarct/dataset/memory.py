@@ -1,0 +1,118 @@
+"""What is known of a dataset's patients from earlier looks, valid as long as their files are the same.
+
+The check's findings are kept, so that planning and every job's process look only at patients that are new or changed. Faults that only a step can
+see, since it reads the voxels, are kept too, so that the next run refuses or excludes the patient before anything starts.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from finalinfarct.dataset.contract import patient_files
+from finalinfarct.dataset.images import sidecar_path
+
+CHECKED = Path(".snakemake") / "dataset_check.json"
+FOUND_BY_STEPS = Path("results") / "faults"
+
+
+class CheckMemory:
+    """Faults of patients that were checked before.
+
+    Parameters
+    ----------
+    path : str or Path
+        JSON file; absent or unreadable, nothing is known.
+    """
+
+    def __init__(self, path=CHECKED):
+        self.path, self.changed = Path(path), False
+        try:
+            self.known = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self.known = {}
+
+    def recall(self, key, look):
+        """Return the faults kept under a key, or those that ``look()`` finds, a list of tuples of text, which are kept."""
+        if key not in self.known:
+            self.known[key], self.changed = [list(fault) for fault in look()], True
+        return self.known[key]
+
+    def save(self, keys):
+        """Write what is known of these keys, and forget the others; a folder that cannot be written is no fault."""
+        if not self.changed:
+            return
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        try:
+            self.path.parent.mkdir(exist_ok=True)
+            partial.write_text(json.dumps({key: self.known[key] for key in keys}), encoding="utf-8")
+            os.replace(partial, self.path)
+        except OSError:
+            pass
+
+
+def state_of_files(root, participant_id):
+    """Hash of the sizes and times of all files of a patient, side files included: another value when one is added, removed or replaced."""
+    paths = [path for image in patient_files(root, participant_id).values() for path in (image, sidecar_path(image))]
+    return _hash([(str(path), *_size_and_time(path)) for path in paths])
+
+
+def check_key(root, participant_id, cohort, code):
+    """Key of a patient's check: its files, the cohort's configuration and the hash of the code that checks."""
+    return f"{participant_id} {_hash([state_of_files(root, participant_id), cohort, code])}"
+
+
+def remember_fault(root, participant_id, rule, code, fault, folder=FOUND_BY_STEPS):
+    """Keep the ``InputError`` that a rule's job, with the hash ``code`` of its code, met in a patient's file, for the next run; return the file."""
+    path = Path(folder) / f"{participant_id}_{rule}.json"
+    content = {
+        "participant_id": participant_id,
+        "file": fault.where,
+        "found": fault.found,
+        "mend": fault.mend,
+        "code": code,
+        "state_of_files": state_of_files(root, participant_id),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def remembered_faults(root, patients, codes, folder=FOUND_BY_STEPS):
+    """Faults found by steps that still hold: the patient's files and the step's code are those that they were found with.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the dataset.
+    patients : iterable of str
+        Patients to look for.
+    codes : callable
+        Returns the hashes of the code of all steps; asked only where there is something to compare.
+    folder : str or Path
+        As for ``remember_fault``.
+
+    Returns
+    -------
+    list of tuple
+        (participant_id, file, found, mend).
+    """
+    faults = []
+    for path in sorted(Path(folder).glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        name = content["participant_id"]
+        if name in patients and content["code"] in codes() and content["state_of_files"] == state_of_files(root, name):
+            faults.append((name, content["file"], content["found"], content["mend"]))
+    return faults
+
+
+def _size_and_time(path):
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _hash(content):
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

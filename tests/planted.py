@@ -1,7 +1,6 @@
 """A secret planted in all header text of a dataset, and the search for it in files."""
 
 import gzip
-import json
 
 import nibabel as nib
 import numpy as np

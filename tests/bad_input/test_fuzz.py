@@ -89,7 +89,7 @@ def test_any_bytes(tmp_path, content, name, packed):
 @FUZZ
 @given(st.data())
 def test_stream_cut_or_damaged_anywhere(inside, tmp_path, data):
-    """A changed byte of the stream is found by its check sum, or it was one of the stream's own header and the voxels are the same."""
+    """A changed byte of the stream is found by its check sum, or it was one that no voxel depends on."""
     packed = bytearray(gzip.compress(inside, compresslevel=1, mtime=0))
     path = tmp_path / "a.nii.gz"
     if data.draw(st.booleans()):
@@ -100,7 +100,6 @@ def test_stream_cut_or_damaged_anywhere(inside, tmp_path, data):
     packed[position] ^= data.draw(st.integers(1, 255))
     path.write_bytes(packed)
     if sound_or_refused(path):
-        assert position < 10
         (tmp_path / "b.nii").write_bytes(inside)
         np.testing.assert_array_equal(read_image(path).dataobj, read_image(tmp_path / "b.nii").dataobj)
 

@@ -1,6 +1,7 @@
 """Fixtures: a small valid dataset in BIDS form, and the folder of real images."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,15 @@ def config():
 
 
 @pytest.fixture
-def dataset(tmp_path):
-    """Write a valid dataset of two patients, sub-01 (hibiscus) and sub-02 (iknow), and return its folder."""
-    root, random = tmp_path / "bids", np.random.default_rng(0)
+def dataset(tmp_path, valid_dataset):
+    """Return the folder of a valid dataset of two patients, sub-01 (hibiscus) and sub-02 (iknow), that a test may spoil."""
+    return shutil.copytree(valid_dataset, tmp_path / "bids")
+
+
+@pytest.fixture(scope="session")
+def valid_dataset(tmp_path_factory):
+    """Write the dataset that ``dataset`` is a copy of."""
+    root, random = tmp_path_factory.mktemp("valid") / "bids", np.random.default_rng(0)
     affine = np.diag([10.0, 10.0, 5.0, 1.0])
     shape = (12, 12, 4)
     mask = np.zeros(shape)

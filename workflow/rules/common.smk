@@ -5,14 +5,16 @@ import sys
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
 from finalinfarct.errors import InputError
+from finalinfarct.plan.config import check_unique_keys
 from finalinfarct.plan.plan import INPUTS, TRAINING_SETS, Plan
 
 try:
+    check_unique_keys(workflow.configfiles)
     plan = Plan(config)
 except InputError as fault:
     raise WorkflowError(str(fault)) from None
 
-DATASET = config["dataset"]["path"]
+DATASET = str(plan.root)
 MATRIX = config["images"]["matrix"]
 TABLES = ["table1", "table2", "table3", "table4", "tableA5", "tableC6", "auc", "text_results"]
 RESAMPLED = "results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_{image}.nii.gz"

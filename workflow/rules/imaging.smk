@@ -123,6 +123,7 @@ rule resample_diffusion:
         "../../envs/preprocessing.yaml"
     params:
         matrix=MATRIX,
+        raw=False,
         position=plan.position,
         code=plan.code("resample.py"),
     message:
@@ -159,6 +160,8 @@ use rule resample_diffusion as resample_followup with:
         FLAIR="results/preprocessed/{participant}/{participant}_ses-followup_space-reference_FLAIR.nii.gz",
     log:
         "logs/imaging/{participant}_resample_followup.log",
+    params:
+        raw=True,
     message:
         "Up-sampling the follow-up FLAIR of {wildcards.participant} (patient {params.position})"
 
@@ -172,6 +175,8 @@ use rule resample_diffusion as resample_flair with:
         FLAIR="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_FLAIR.nii.gz",
     log:
         "logs/imaging/{participant}_resample_flair.log",
+    params:
+        raw=True,
     message:
         "Up-sampling the baseline FLAIR of {wildcards.participant} (patient {params.position})"
 

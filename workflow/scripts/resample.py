@@ -5,4 +5,5 @@ from finalinfarct.imaging.registration import resample
 
 with door(snakemake):
     images = [(snakemake.input[name], path) for name, path in snakemake.output.items()]
-    resample(images, snakemake.input.reference, snakemake.params.matrix, transform=snakemake.input.transform or None)
+    params, transform = snakemake.params, snakemake.input.transform or None
+    resample(images, snakemake.input.reference, params.matrix, transform=transform, raw=params.raw)

@@ -1,8 +1,12 @@
 """Where each file of a patient lies in the BIDS dataset (docs/dataset.md), and what participants.tsv must hold."""
 
+import os
+import re
 from pathlib import Path
 
 PARTICIPANT_COLUMNS = ("participant_id", "cohort", "mtici", "age", "sex", "nihss", "onset_to_mri_min", "iv_tpa", "occlusion_site", "cervical_ica")
+PARTICIPANT_ID = re.compile(r"sub-[A-Za-z0-9]{1,64}")
+DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?")
 REPERFUSED_MTICI = ("2b", "2c", "3")
 NOT_REPERFUSED_MTICI = ("0", "1", "2a")
 ALLOWED = {
@@ -13,7 +17,6 @@ ALLOWED = {
     "cervical_ica": ("yes", "no"),
 }
 NUMERIC_RANGE = {"age": (0, 120), "nihss": (0, 42), "onset_to_mri_min": (0, 10080)}
-ADC_TO_UM2_S = {"um2/s": 1.0, "1e-6 mm2/s": 1.0, "1e-3 mm2/s": 1e3, "mm2/s": 1e6}
 LARGEST_B0_S_PER_MM2 = 50
 TRUTH_FOLDER = "truth"
 """Folder below ``derivatives`` with what a simulation knows and no analysis may read."""
@@ -64,9 +67,4 @@ def patient_files(root, participant_id):
 def _existing(stem):
     """The ``.nii`` file where only that exists, else the ``.nii.gz``."""
     plain, packed = stem.with_name(stem.name + ".nii"), stem.with_name(stem.name + ".nii.gz")
-    return plain if plain.exists() and not packed.exists() else packed
-
-
-def read_bvals(path):
-    """Read the b-values in s/mm² of a diffusion series from its ``.bval`` file, as a list of floats (ValueError when not numbers)."""
-    return [float(value) for value in Path(path).read_text(encoding="utf-8").split()]
+    return plain if os.path.lexists(plain) and not os.path.lexists(packed) else packed

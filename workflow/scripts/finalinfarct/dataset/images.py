@@ -1,13 +1,129 @@
 """Reading and writing of NIfTI images with their units and JSON side files."""
 
+import gzip
 import json
+import math
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 
+from finalinfarct.dataset.files import require_file
 from finalinfarct.errors import InputError
+
+GZIP_LARGEST_RATIO = 1100  # deflate cannot pack better than about 1032 to 1
+LARGEST_IMAGE_VALUES = 2**29  # 2 GiB as float32; a series of 256 x 256 x 40 voxels and 100 frames has half of that
+LARGEST_DATA_OFFSET = 2**24
+VOXEL_SIZES_MM = (0.05, 50.0)
+SMALLEST_RELATIVE_VOLUME = 1e-3  # of a voxel, against that of a box with its edges
+
+
+class Header(NamedTuple):
+    """What a NIfTI header says: shape, affine (voxel indices to mm), type on disk, where the voxels begin, and nibabel's header itself."""
+
+    shape: tuple
+    affine: np.ndarray
+    dtype: np.dtype
+    offset: int
+    nifti: nib.Nifti1Header
+
+    @property
+    def bytes(self):
+        """Length of the whole file, decompressed."""
+        return self.offset + math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(path, ndim=None):
+    """Read the header of a NIfTI image and refuse one that cannot be trusted, before anything of the size that it claims is allocated.
+
+    Extensions of the header, which may hold names and dates, are never read.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.nii`` or ``.nii.gz`` file.
+    ndim : int or tuple of int, optional
+        Numbers of dimensions that the image may have.
+
+    Returns
+    -------
+    Header
+
+    Raises
+    ------
+    InputError
+        The file is absent, no NIfTI file or of another length than its header says; it has another number of dimensions, no voxels or too
+        many, values that are not real numbers, or an unusable affine.
+    """
+    path = Path(path)
+    require_file(path)
+    try:
+        with _opened(path) as file:
+            block = file.read(nib.Nifti2Header.sizeof_hdr)
+        kind = nib.Nifti2Header if nib.Nifti2Header.may_contain_header(block) else nib.Nifti1Header
+        nifti = kind(block[: kind.sizeof_hdr])
+        if nifti["magic"].item() != kind.single_magic:
+            raise ValueError("not a NIfTI file with header and voxels in one")
+        shape = tuple(int(length) for length in nifti.get_data_shape())
+        header = Header(shape, nifti.get_best_affine(), nifti.get_data_dtype(), int(nifti.get_data_offset()), nifti)
+        nifti.get_slope_inter()
+        oriented = bool(nifti["sform_code"] or nifti["qform_code"])
+        # nibabel would make 1 mm of a size of 0; beside an sform the sizes are not used.
+        sized = bool(nifti["sform_code"] or kind(block[: kind.sizeof_hdr], check=False)["pixdim"][1:4].all())
+    except Exception as fault:  # nibabel, NumPy, gzip and zlib raise a dozen types for damaged files
+        raise InputError(path, f"unreadable image ({fault})", "replace it by an intact NIfTI file") from None
+    allowed = (ndim,) if isinstance(ndim, int) else ndim
+    if allowed is not None and len(shape) not in allowed:
+        wanted = " or ".join(map(str, allowed))
+        raise InputError(path, f"{len(shape)} dimensions (shape {shape})", f"an image of {wanted} dimensions belongs here; check that this is it")
+    if not shape or min(shape) < 1:
+        raise InputError(path, f"no voxels (shape {shape})", "replace it by an intact NIfTI file")
+    if header.dtype.kind not in "iuf":
+        raise InputError(path, f"values of type {nifti.get_value_label('datatype')}", "export the image as one real number per voxel")
+    mend = "export the image again with its orientation, in mm"
+    if not oriented:
+        raise InputError(path, "no orientation: the codes of sform and qform are 0", mend)
+    if not sized:
+        raise InputError(path, "voxel sizes of 0", mend)
+    _check_affine(path, header.affine)
+    _check_size(path, header)
+    return header
+
+
+def _opened(path):
+    """The file, decompressed where it ends in ``.gz``."""
+    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
+
+
+def _check_affine(path, affine):
+    """Refuse an affine that is not finite, flat, or not in mm."""
+    mend = "export the image again with its orientation, in mm"
+    if not np.isfinite(affine).all():
+        raise InputError(path, "the affine is not finite", mend)
+    sizes = voxel_sizes(affine)
+    if not (sizes.min() >= VOXEL_SIZES_MM[0] and sizes.max() <= VOXEL_SIZES_MM[1]):
+        raise InputError(path, f"voxels of {' x '.join(f'{size:g}' for size in sizes)} mm by the affine", mend)
+    if abs(np.linalg.det(affine[:3, :3])) < SMALLEST_RELATIVE_VOLUME * sizes.prod():
+        raise InputError(path, "the affine is singular", mend)
+
+
+def _check_size(path, header):
+    """Refuse a file that cannot hold, or is not, what its header promises."""
+    if math.prod(header.shape) > LARGEST_IMAGE_VALUES or not 0 <= header.offset <= LARGEST_DATA_OFFSET:
+        found = f"the header promises {math.prod(header.shape)} values from byte {header.offset} on, more than the {LARGEST_IMAGE_VALUES} allowed"
+        raise InputError(path, found, "replace it by an intact NIfTI file")
+    size, packed = path.stat().st_size, path.suffix == ".gz"
+    if size * (GZIP_LARGEST_RATIO if packed else 1) < header.bytes:
+        raise InputError(path, f"truncated: the header promises {header.bytes} bytes", "copy the file again, whole")
+    if not packed and size > header.bytes:
+        raise _too_long(path, header)
+
+
+def _too_long(path, header):
+    return InputError(path, f"longer than the {header.bytes} bytes of its header: the header does not fit the voxels", "export the image again")
 
 
 def read_image(path, ndim=None):
@@ -17,8 +133,8 @@ def read_image(path, ndim=None):
     ----------
     path : str or Path
         ``.nii`` or ``.nii.gz`` file.
-    ndim : int, optional
-        Number of dimensions that the image must have.
+    ndim : int or tuple of int, optional
+        Numbers of dimensions that the image may have.
 
     Returns
     -------
@@ -28,22 +144,23 @@ def read_image(path, ndim=None):
     Raises
     ------
     InputError
-        The file is absent, unreadable or truncated, has another number of dimensions, or holds NaN or infinite voxels.
+        As ``read_header``; or the voxels are truncated, damaged, NaN or infinite.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(path, "the file does not exist", "add it, or correct its name")
+    header = read_header(path, ndim)
     try:
-        image = nib.load(path)
-        data = np.asarray(image.dataobj, dtype=np.float32)
+        with _opened(path) as file, np.errstate(over="ignore"):
+            data = np.asarray(ArrayProxy(file, header.nifti, mmap=False), dtype=np.float32)
+            # Reading past the last voxel also makes gzip compare its check sum: damaged voxels would pass unseen otherwise.
+            ended = not file.read(1)
     except Exception as fault:  # nibabel, gzip and zlib raise a dozen types for damaged files
         raise InputError(path, f"unreadable or truncated image ({fault})", "replace it by an intact NIfTI file") from None
-    if ndim is not None and data.ndim != ndim:
-        raise InputError(path, f"{data.ndim} dimensions (shape {data.shape}) where {ndim} are needed", "check that this is the right series")
+    if not ended:
+        raise _too_long(path, header)
     if not np.isfinite(data).all():
         bad = int(np.size(data) - np.isfinite(data).sum())
         raise InputError(path, f"{bad} voxels are NaN or infinite", "replace them by a finite value, or export the image again")
-    return nib.Nifti1Image(data, image.affine)
+    return nib.Nifti1Image(data, header.affine)
 
 
 def write_image(path, data, affine, sidecar=None, dtype=np.float32):
@@ -96,11 +213,12 @@ def read_sidecar(path):
         The side file is not valid JSON, or not an object.
     """
     side = sidecar_path(path)
-    if not side.exists():
+    if not os.path.lexists(side):
         return {}
+    require_file(side)
     try:
         content = json.loads(side.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as fault:
+    except (ValueError, RecursionError) as fault:
         raise InputError(side, f"not valid JSON ({fault})", "correct the file") from None
     if not isinstance(content, dict):
         raise InputError(side, "the JSON is not an object", 'write it as {"Key": value}')

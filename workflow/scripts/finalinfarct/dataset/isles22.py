@@ -59,7 +59,10 @@ def _import_case(source, stem, target):
     dwi = read_image(source / f"{stem}_dwi.nii.gz", ndim=3)
     side = read_sidecar(source / f"{stem}_dwi.nii.gz")
     write_image(files["dwi"], dwi.dataobj, dwi.affine, _kept(side))
-    files["bval"].write_text(f"{side['DiffusionBValue']:g}\n", encoding="utf-8")
+    b_value = side.get("DiffusionBValue")
+    if not isinstance(b_value, int | float):
+        raise InputError(source / f"{stem}_dwi.json", "DiffusionBValue is missing", "write it in s/mm2")
+    files["bval"].write_text(f"{b_value:g}\n", encoding="utf-8")
     files["bval"].with_suffix(".bvec").write_text("1\n0\n0\n", encoding="utf-8")
     adc = _on_grid(read_image(source / f"{stem}_adc.nii.gz", ndim=3), dwi)
     write_image(files["adc"], adc, dwi.affine, {**_kept(read_sidecar(source / f"{stem}_adc.nii.gz")), "Units": ADC_UNIT})
@@ -85,7 +88,7 @@ def _on_grid(image, reference):
 
 def _kept(side):
     """The acquisition parameters to keep, in BIDS units (s); no dates or names of the original."""
-    kept = {key: side[key] for key in KEPT_KEYS if key in side}
+    kept = {key: side[key] for key in KEPT_KEYS if isinstance(side.get(key), int | float)}
     return {key: value / 1000 if key in ("EchoTime", "RepetitionTime") else value for key, value in kept.items()}
 
 

@@ -1,9 +1,11 @@
 """Reading and writing of tables: TSV as BIDS has it, ``n/a`` for what is missing, UTF-8."""
 
+import csv
 from pathlib import Path
 
 import pandas as pd
 
+from finalinfarct.dataset.files import require_file
 from finalinfarct.errors import InputError
 
 
@@ -23,13 +25,28 @@ def read_table(path, text=("participant_id",)):
         The file is absent or cannot be parsed.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(path, "the file does not exist", "add it, or correct its name")
+    require_file(path)
     separator = "," if path.suffix == ".csv" else "\t"
     try:
-        return pd.read_csv(path, sep=separator, na_values=["n/a", ""], keep_default_na=False, dtype=dict.fromkeys(text, str))
-    except (ValueError, UnicodeDecodeError) as fault:
-        raise InputError(path, f"not a readable table ({fault})", "save it as UTF-8 text with one header row") from None
+        _check_rows(path, separator)
+        return pd.read_csv(path, sep=separator, na_values=["n/a", ""], keep_default_na=False, dtype=dict.fromkeys(text, str), encoding="utf-8-sig")
+    except (ValueError, csv.Error) as fault:
+        raise InputError(
+            path, f"not a readable table ({fault})", "save it as UTF-8 text with one header row and as many cells in every row"
+        ) from None
+
+
+def _check_rows(path, separator):
+    """ValueError for what pandas would guess at: columns of one name, and rows with more or fewer cells than there are columns."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter=separator, strict=True)
+        columns = next(rows, [])
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        if twice:
+            raise ValueError(f"column {', '.join(twice)} appears twice")
+        for row in rows:
+            if row and len(row) != len(columns):
+                raise ValueError(f"line {rows.line_num} has {len(row)} cells where the header has {len(columns)}")
 
 
 def write_table(frame, path):

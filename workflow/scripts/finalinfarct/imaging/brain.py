@@ -62,6 +62,8 @@ def brain_mask(image, output, method, threads=1):
     check_method(method)
     source = read_image(image, ndim=3)
     values = np.asarray(source.dataobj, np.float32)
+    if values.min() == values.max():
+        raise InputError(image, "the image is constant", "replace the scan that it was made from")
     if method == "median_otsu":
         mask = median_otsu_mask(values)
     elif method == "bet":

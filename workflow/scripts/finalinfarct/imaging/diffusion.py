@@ -1,13 +1,13 @@
 """Apparent diffusion coefficient (ADC) from b0 and diffusion-weighted volumes, or from the scanner's own map."""
 
 import logging
-from pathlib import Path
 
 import numpy as np
 
 from finalinfarct.dataset.check import PLAUSIBLE_ADC_UM2_S
-from finalinfarct.dataset.contract import ADC_TO_UM2_S, LARGEST_B0_S_PER_MM2, read_bvals
-from finalinfarct.dataset.images import read_image, read_sidecar, sidecar_path, write_image
+from finalinfarct.dataset.contract import LARGEST_B0_S_PER_MM2
+from finalinfarct.dataset.images import read_image, write_image
+from finalinfarct.dataset.sidefiles import adc_factor, read_b_values
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.grids import check_same_grid
 from finalinfarct.imaging.threshold import otsu_threshold
@@ -16,7 +16,6 @@ LOGGER = logging.getLogger(__name__)
 
 # Free water at 37 degrees Celsius has 3000 um2/s: what lies above 4000 is noise, and would stretch every display and normalisation.
 LARGEST_ADC_UM2_S = 4000.0
-SMALLEST_B_S_PER_MM2 = 500.0
 
 
 def adc_map(b0, dwi, b_value):
@@ -65,25 +64,22 @@ def compute_adc(dwi, adc, b0_out, dwi_out, adc_out):
     InputError
         An image or a b-value is unusable, grids differ, or the ADC map has an unknown or a wrong unit.
     """
-    series = read_image(dwi)
-    if series.ndim not in (3, 4):
-        raise InputError(dwi, f"{series.ndim} dimensions (shape {series.shape})", "give a diffusion volume or series")
+    series = read_image(dwi, ndim=(3, 4))
     volumes = series.get_fdata(dtype=np.float32)
     volumes = volumes[..., None] if volumes.ndim == 3 else volumes
-    bvals = _b_values(dwi, volumes.shape[3])
+    bvals = read_b_values(dwi, volumes.shape[3], with_adc=adc is not None)
     high = bvals.max()
-    if high < SMALLEST_B_S_PER_MM2:
-        raise InputError(dwi, f"largest b-value {high:g} s/mm2", f"a volume of at least {SMALLEST_B_S_PER_MM2:g} s/mm2 is needed")
     low_volumes = bvals < LARGEST_B0_S_PER_MM2
     weighted = volumes[..., bvals >= 0.95 * high].mean(axis=3)
     b_value = float(bvals[bvals >= 0.95 * high].mean())
     b0 = volumes[..., low_volumes].mean(axis=3) if low_volumes.any() else None
+    for name, volume in (("diffusion-weighted volume", weighted), ("b0", b0)):
+        if volume is not None and not (volume > 0).any():
+            raise InputError(dwi, f"no positive signal in the {name}", "replace the series")
     if adc is not None:
         values, source = _given_adc(adc, dwi, series, weighted), "scanner"
-    elif b0 is not None:
-        values, source = adc_map(b0, weighted, b_value - float(bvals[low_volumes].mean())), "computed"
     else:
-        raise InputError(dwi, "no b0 volume and no ADC map", "add a b0 to the series, or the scanner's ADC map")
+        values, source = adc_map(b0, weighted, b_value - float(bvals[low_volumes].mean())), "computed"
     measured = b0 is not None
     if not measured:
         b0 = weighted * np.exp(np.float32(b_value * 1e-6) * values)
@@ -94,36 +90,15 @@ def compute_adc(dwi, adc, b0_out, dwi_out, adc_out):
     LOGGER.info("ADC of %s: %s, b = %g s/mm2, b0 %s", dwi, source, b_value, "measured" if measured else "computed back")
 
 
-def _b_values(dwi, count):
-    """b-values (count,) in s/mm2 of a series, from its .bval or, for one volume, from its side file."""
-    path = Path(dwi)
-    bval = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".bval")
-    if bval.exists():
-        try:
-            bvals = np.array(read_bvals(bval))
-        except ValueError as fault:
-            raise InputError(bval, f"b-values cannot be read ({fault})", "write one b-value in s/mm2 per volume, separated by spaces") from None
-        if bvals.size != count or not np.isfinite(bvals).all():
-            raise InputError(bval, f"{bvals.size} b-values for {count} volumes", "write one b-value per volume")
-        return bvals
-    value = read_sidecar(dwi).get("DiffusionBValue")
-    if count == 1 and isinstance(value, int | float):
-        return np.array([float(value)])
-    raise InputError(bval, "the file does not exist", "write one b-value in s/mm2 per volume, separated by spaces")
-
-
 def _given_adc(path, dwi, series, weighted):
     """The scanner's map in um2/s, refused when its unit is unknown or implausible in the tissue of the diffusion-weighted volume."""
     image = read_image(path, ndim=3)
     check_same_grid(path, image, dwi, series)
-    units, known = read_sidecar(path).get("Units"), ", ".join(ADC_TO_UM2_S)
-    if units not in ADC_TO_UM2_S:
-        raise InputError(sidecar_path(path), f"Units of the ADC map: {units!r}", f'write "Units" as one of {known}')
-    values = image.get_fdata(dtype=np.float32) * np.float32(ADC_TO_UM2_S[units])
+    values = image.get_fdata(dtype=np.float32) * np.float32(adc_factor(path))
     tissue = (weighted > otsu_threshold(weighted)) & (values > 0)
     median = float(np.median(values[tissue])) if tissue.any() else 0.0
     low, high = PLAUSIBLE_ADC_UM2_S
     if not low <= median <= high:
         found = f"wrong unit of ADC: the median over tissue is {median:g} um2/s, outside {low}-{high}"
-        raise InputError(path, found, f'correct "Units" in its side file ({known}), or the values')
+        raise InputError(path, found, 'correct "Units" in its side file, or the values')
     return np.clip(values, 0, LARGEST_ADC_UM2_S)

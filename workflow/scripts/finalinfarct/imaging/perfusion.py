@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from finalinfarct.dataset.check import FEWEST_FRAMES
-from finalinfarct.dataset.images import read_image, read_sidecar, sidecar_path, voxel_sizes, write_image, write_json
+from finalinfarct.dataset.images import read_image, voxel_sizes, write_image, write_json
+from finalinfarct.dataset.sidefiles import MAP_UNITS, TIME_RANGES_S, given_unit, series_time_s
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.arterial_input import NoArteryError, arterial_neighbourhood, select_arterial_voxels, usable_curves
@@ -19,19 +20,12 @@ from finalinfarct.imaging.threshold import head_mask
 
 LOGGER = logging.getLogger(__name__)
 
-TIME_RANGES_S = {"RepetitionTime": (0.3, 5.0), "EchoTime": (0.005, 0.1)}
-MAP_UNITS = {"Tmax": "s", "CBF": "mL/100g/min", "CBV": "mL/100g", "MTT": "s", "TTP": "s"}
 MAP_DESCRIPTIONS = {
     "Tmax": "Time of the maximum of the residue function, interpolated between frames; times before the arterial input are 0",
     "CBF": "Cerebral blood flow, the maximum of the residue function",
     "CBV": "Cerebral blood volume, the area under the tissue curve over that under the arterial input, during the passage of the bolus",
     "MTT": "Mean transit time, 60 CBV/CBF",
     "TTP": "Time from the end of the pre-bolus frames to the maximum of the tissue curve",
-}
-GIVEN_UNITS = {
-    "Tmax": ("s", "second", "seconds"),
-    "CBF": ("ml/100g/min", "ml/100ml/min", "relative", "arbitrary", "au"),
-    "CBV": ("ml/100g", "ml/100ml", "%", "relative", "arbitrary", "au"),
 }
 # The bolus of a voxel with a later maximum would not be over by the end of the series: there the maximum is that of drift.
 LONGEST_TMAX_SHARE = 0.5
@@ -110,7 +104,7 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
         The series or its times are unusable, no bolus is found, or no arterial input (given or automatic).
     """
     image = read_image(series, ndim=4)
-    times = {key: _time_s(series, key) for key in TIME_RANGES_S}
+    times = {key: series_time_s(series, key) for key in TIME_RANGES_S}
     if image.shape[3] < FEWEST_FRAMES:
         raise InputError(series, f"{image.shape[3]} frames", f"a DSC series needs at least {FEWEST_FRAMES}; check that this is the whole series")
     signal = image.get_fdata(dtype=np.float32)
@@ -185,17 +179,6 @@ def _baseline_flags(series, baseline, largest):
     return flags
 
 
-def _time_s(series, key):
-    """RepetitionTime or EchoTime from the side file, refused when it is missing or not in seconds."""
-    value, side, (low, high) = read_sidecar(series).get(key), sidecar_path(series), TIME_RANGES_S[key]
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise InputError(side, f"{key} is missing", f'write "{key}" in seconds')
-    if not low <= value <= high:
-        hint = f" (perhaps in milliseconds: {value / 1000:g} s?)" if low <= value / 1000 <= high else ""
-        raise InputError(side, f"{key} is {value}{hint}", f"give it in seconds, from {low} to {high}")
-    return float(value)
-
-
 def _arterial_voxels(series, image, head, curves, baseline, aif_mask_in):
     """Indices into ``curves`` of the arterial voxels, and their source: given or automatic."""
     if aif_mask_in is None:
@@ -267,7 +250,7 @@ def use_given_maps(tmax, cbf, cbv, outputs):
     for name, path in (("Tmax", tmax), ("CBF", cbf), ("CBV", cbv)):
         images[name] = read_image(path, ndim=3)
         check_same_grid(path, images[name], tmax, images["Tmax"])
-        units[name] = _given_unit(name, path)
+        units[name] = given_unit(name, path)
     maps = {name: np.maximum(image.get_fdata(dtype=np.float32), 0) for name, image in images.items()}
     perfused = maps["CBF"] > 0
     if not perfused.any():
@@ -283,12 +266,3 @@ def use_given_maps(tmax, cbf, cbv, outputs):
         write_image(outputs[name], values, images["Tmax"].affine, side)
     note = {"Units": units["CBF"], "Description": "The CBF map, in place of a mean pre-bolus image"}
     write_image(outputs["perfref"], maps["CBF"], images["Tmax"].affine, note)
-
-
-def _given_unit(name, path):
-    """Unit of a given map in the words of this package."""
-    unit = read_sidecar(path).get("Units", None if name == "Tmax" else "relative")
-    known = GIVEN_UNITS[name]
-    if not isinstance(unit, str) or unit.replace(" ", "").lower() not in known:
-        raise InputError(sidecar_path(path), f"Units of {name}: {unit!r}", f'write "Units" in the JSON side file: one of {", ".join(known)}')
-    return "relative" if unit.replace(" ", "").lower() in ("relative", "arbitrary", "au") else MAP_UNITS[name]

@@ -157,8 +157,8 @@ def resample_array(image, shape, affine, transform=None, label=False):
     return ants.apply_transforms(grid, _to_ants(image), transforms, interpolator=method).numpy().astype(np.float32)
 
 
-def resample(images, reference, matrix, transform=None, label=False):
-    """Write images on the up-sampled grid of the reference; side files are carried over.
+def resample(images, reference, matrix, transform=None, label=False, raw=False):
+    """Write images on the up-sampled grid of the reference.
 
     Parameters
     ----------
@@ -172,6 +172,8 @@ def resample(images, reference, matrix, transform=None, label=False):
         Composite transform from ``register``; none where the images lie in the reference's space.
     label : bool
         Nearest neighbour instead of linear interpolation.
+    raw : bool
+        The images are the dataset's own: their side files, which may name the patient, are not carried over as those of the maps are.
 
     Raises
     ------
@@ -184,7 +186,8 @@ def resample(images, reference, matrix, transform=None, label=False):
         values = resample_array(image, shape, affine, transform, label)
         if not values.any() and np.asarray(image.dataobj).any():
             raise InputError(path, f"nothing of it lies on the grid of {reference}", "check the orientation of both images, and the registration")
-        side = read_sidecar(path) | {"SpatialReference": Path(reference).name, "Interpolation": "nearest neighbour" if label else "linear"}
+        side = {} if raw else read_sidecar(path)
+        side |= {"SpatialReference": Path(reference).name, "Interpolation": "nearest neighbour" if label else "linear"}
         write_image(output, values, affine, side, dtype=np.uint8 if label else np.float32)
 
 

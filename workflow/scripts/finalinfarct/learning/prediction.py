@@ -119,13 +119,17 @@ def predicted_mask(probability, threshold):
 def load_weights(network, path):
     """Load a weights file into a network.
 
+    Only arrays are read: files that could hold a model, and with it code, are refused whatever they contain.
+
     Raises
     ------
     InputError
-        The file is absent, unreadable or of another network.
+        The file is absent, unreadable, of another network, or of another kind.
     """
     if not Path(path).exists():
         raise InputError(path, "the file does not exist", "train the model first")
+    if not str(path).endswith(".weights.h5"):
+        raise InputError(path, "not a file of weights alone", "give one whose name ends in .weights.h5")
     try:
         with warnings.catch_warnings():
             # Keras only warns of layers for which the file has nothing, and leaves them random.

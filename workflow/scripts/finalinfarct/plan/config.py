@@ -1,14 +1,29 @@
 """The configuration: checked against its schema, every fault at once, in plain words."""
 
 import difflib
+import math
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 
 from finalinfarct.errors import InputError
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
+
+
+def _whole(_, value):
+    """Whether a value is an integer: JSON Schema also takes 2.0, which no range or shape does."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _finite(_, value):
+    """Whether a value is a number: NaN, which is neither above nor below any limit, is none."""
+    return _whole(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+STRICT_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _whole, "number": _finite})
+Validator = validators.extend(Draft202012Validator, type_checker=STRICT_TYPES)
 
 
 def load_schema():
@@ -29,12 +44,42 @@ def check_config(config):
     InputError
         Lists every unknown, missing or unsuitable key, each with its mend.
     """
-    faults = [
-        _plain(fault) for fault in sorted(Draft202012Validator(load_schema()).iter_errors(config), key=lambda e: list(map(str, e.absolute_path)))
-    ]
+    faults = [_plain(fault) for fault in sorted(Validator(load_schema()).iter_errors(config), key=lambda e: list(map(str, e.absolute_path)))]
     faults = [line for lines in faults for line in lines] or _cross_checks(config)
     if faults:
         raise InputError("configuration", "\n  - " + "\n  - ".join(faults) + "\n", "correct these keys; config/README.md explains each one")
+
+
+def check_unique_keys(paths):
+    """Refuse configuration files that give a key twice, of which YAML would take the last without a word.
+
+    Parameters
+    ----------
+    paths : list of str or Path
+        Files that snakemake has merged.
+
+    Raises
+    ------
+    InputError
+        Names the file, the key and the line.
+    """
+    for path in paths:
+        try:
+            root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except yaml.YAMLError:
+            continue  # snakemake has read it: JSON that is no YAML, such as with tabs
+        waiting = [root]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, yaml.MappingNode):
+                keys = [key.value for key, _ in node.value]
+                for key, value in node.value:
+                    if keys.count(key.value) > 1:
+                        where = f"{path}, line {key.start_mark.line + 1}"
+                        raise InputError(where, f"the key '{key.value}' is given twice in its section", "keep one of them")
+                    waiting.append(value)
+            elif isinstance(node, yaml.SequenceNode):
+                waiting.extend(node.value)
 
 
 def _plain(fault):
@@ -43,7 +88,7 @@ def _plain(fault):
     if fault.validator == "additionalProperties":
         known = list(fault.schema.get("properties", {}))
         lines = []
-        for name in sorted(set(fault.instance) - set(known)):
+        for name in sorted(set(fault.instance) - set(known), key=str):
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}"
             lines.append(f"unknown key '{name}' in {key}{hint}")
@@ -56,9 +101,11 @@ def _plain(fault):
 
 def _cross_checks(config):
     """Faults that no schema can express."""
-    faults = []
+    faults, path = [], config["dataset"]["path"]
+    if set(path) & set("{}") or not path.isprintable():
+        faults.append(f"dataset.path: {path!r} holds braces or unprintable characters, which cannot stand in a rule; rename the folder")
     if config["dataset"]["simulated"]:
-        if Path("results") not in Path(config["dataset"]["path"]).parents:
+        if Path("results") not in Path(path).parents or ".." in Path(path).parts:
             faults.append(
                 "dataset.path: a simulated dataset is written below results/, so that it overwrites nobody's data; or set dataset.simulated: false"
             )

@@ -1,0 +1,93 @@
+"""What the files beside an image say of it: times, units, b-values. The check of the dataset and the steps that compute read them here."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from finalinfarct.dataset.contract import LARGEST_B0_S_PER_MM2
+from finalinfarct.dataset.files import require_file
+from finalinfarct.dataset.images import read_sidecar, sidecar_path
+from finalinfarct.errors import InputError
+
+TIME_RANGES_S = {"RepetitionTime": (0.3, 5.0), "EchoTime": (0.005, 0.1)}
+SMALLEST_B_S_PER_MM2, LARGEST_B_S_PER_MM2 = 500.0, 100000.0
+ADC_TO_UM2_S = {"um2/s": 1.0, "1e-6 mm2/s": 1.0, "1e-3 mm2/s": 1e3, "mm2/s": 1e6}
+GIVEN_UNITS = {
+    "Tmax": ("s", "second", "seconds"),
+    "CBF": ("ml/100g/min", "ml/100ml/min", "relative", "arbitrary", "au"),
+    "CBV": ("ml/100g", "ml/100ml", "%", "relative", "arbitrary", "au"),
+}
+MAP_UNITS = {"Tmax": "s", "CBF": "mL/100g/min", "CBV": "mL/100g", "MTT": "s", "TTP": "s"}
+
+
+def series_time_s(series, key):
+    """``RepetitionTime`` or ``EchoTime`` of a DSC series in s (float); InputError when it is missing or not in seconds."""
+    value, side, (low, high) = read_sidecar(series).get(key), sidecar_path(series), TIME_RANGES_S[key]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InputError(side, f"{key} is missing or not a number", f'write "{key}" in seconds')
+    if not low <= value <= high:
+        hint = f" (perhaps in milliseconds: {value / 1000:g} s?)" if 1000 * low <= value <= 1000 * high else ""
+        raise InputError(side, f"{key} is {value}{hint}", f"give it in seconds, from {low} to {high}")
+    return float(value)
+
+
+def adc_factor(path):
+    """Factor that turns the values of a scanner's ADC map into um2/s; InputError when its unit is unknown."""
+    units, known = read_sidecar(path).get("Units"), ", ".join(f'"{unit}"' for unit in ADC_TO_UM2_S)
+    if not isinstance(units, str) or units not in ADC_TO_UM2_S:
+        raise InputError(path, f"Units in the side file: {units!r}", f'write "Units" in the JSON side file: one of {known}')
+    return ADC_TO_UM2_S[units]
+
+
+def given_unit(name, path):
+    """Unit of a given Tmax, CBF or CBV map in the words of this package; InputError when it is unknown. CBF and CBV without one are relative."""
+    unit = read_sidecar(path).get("Units", None if name == "Tmax" else "relative")
+    plain = unit.replace(" ", "").lower() if isinstance(unit, str) else None
+    if plain not in GIVEN_UNITS[name]:
+        known = ", ".join(f'"{unit}"' for unit in GIVEN_UNITS[name])
+        raise InputError(path, f"Units in the side file: {unit!r}", f'write "Units" in the JSON side file: one of {known}')
+    return "relative" if plain in ("relative", "arbitrary", "au") else MAP_UNITS[name]
+
+
+def read_b_values(dwi, count, with_adc):
+    """b-values of a diffusion series.
+
+    Parameters
+    ----------
+    dwi : str or Path
+        Series with its ``.bval`` beside it, or one volume with ``DiffusionBValue`` in its side file.
+    count : int
+        Number of volumes.
+    with_adc : bool
+        Whether there is a scanner's ADC map, without which a b0 is needed.
+
+    Returns
+    -------
+    numpy.ndarray
+        (count,), s/mm2.
+
+    Raises
+    ------
+    InputError
+        The b-values are absent, unreadable or of another number, or there is no volume of at least 500 s/mm2 or no needed b0.
+    """
+    path = Path(dwi)
+    path = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".bval")
+    value = read_sidecar(dwi).get("DiffusionBValue")
+    if count == 1 and not os.path.lexists(path) and isinstance(value, int | float):
+        path, bvals = sidecar_path(dwi), [value]
+    else:
+        require_file(path)
+        try:
+            bvals = [float(word) for word in path.read_text(encoding="utf-8").split()]
+        except ValueError as fault:
+            raise InputError(path, f"b-values cannot be read ({fault})", "write one b-value in s/mm2 per volume, separated by spaces") from None
+    if not all(0 <= value <= LARGEST_B_S_PER_MM2 for value in bvals):
+        raise InputError(path, f"b-values {bvals}", f"write each in s/mm2, from 0 to {LARGEST_B_S_PER_MM2:g}")
+    if len(bvals) != count:
+        raise InputError(path, f"{len(bvals)} b-values for {count} volumes", "write one b-value per volume")
+    if max(bvals) < SMALLEST_B_S_PER_MM2 or not (with_adc or min(bvals) < LARGEST_B0_S_PER_MM2):
+        needed = "a volume" if with_adc else "a b0 (or the scanner's ADC map) and a volume"
+        raise InputError(path, f"b-values {sorted(set(bvals))}", f"{needed} of at least {SMALLEST_B_S_PER_MM2:g} s/mm2 is needed")
+    return np.array(bvals, float)

@@ -59,13 +59,13 @@ def test_all_faults_are_reported_at_once_or_excluded(dataset, config, tmp_path):
     truncate(patient_files(dataset, "sub-01")["dsc"])
     patient_files(dataset, "sub-02")["final_lesion"].unlink()
     with pytest.raises(InputError) as fault:
-        report_dataset(dataset, config["cohorts"], "refuse", tmp_path / "faults.tsv")
+        report_dataset(dataset, config["cohorts"], "refuse", [], tmp_path / "faults.tsv")
     assert (
         "2 faults" in str(fault.value)
         and "sub-01_ses-baseline_dsc" in str(fault.value)
         and "sub-02_ses-followup_label-lesion_mask" in str(fault.value)
     )
-    report_dataset(dataset, config["cohorts"], "exclude", tmp_path / "faults.tsv")
+    report_dataset(dataset, config["cohorts"], "exclude", [], tmp_path / "faults.tsv")
     assert read_table(tmp_path / "faults.tsv")["participant_id"].tolist() == ["sub-01", "sub-02"]
 
 

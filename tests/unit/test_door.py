@@ -7,11 +7,13 @@ from project import ROOT
 
 SCRIPT = """
 import logging, os, sys
+from types import SimpleNamespace
 from finalinfarct.door import door
 from finalinfarct.errors import InputError
 
 class Job:
-    log = [sys.argv[1]]
+    log, rule, wildcards = [sys.argv[1]], "perfusion", {{"participant": "sub-01"}}
+    config, params = {{"dataset": {{"path": "bids", "simulated": False}}}}, SimpleNamespace(code="0")
 
 with door(Job()):
     logging.info("a step")

@@ -10,7 +10,7 @@ from finalinfarct.plan.plan import INPUTS, TRAINING_SETS, Plan
 
 try:
     check_unique_keys(workflow.configfiles)
-    plan = Plan(config)
+    plan = Plan(config, announce=workflow.is_main_process)
 except InputError as fault:
     raise WorkflowError(str(fault)) from None
 

@@ -17,6 +17,7 @@ rule check_dataset:
         dataset=plan.folder,
         cohorts=config["cohorts"],
         faults=config["dataset"]["faults"],
+        found_by_steps=plan.found_by_steps,
         code=plan.code("check_dataset.py"),
     message:
         "Checking the dataset"

@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from finalinfarct.dataset.contract import TRUTH_FOLDER
+from finalinfarct.dataset.memory import remember_fault
 from finalinfarct.errors import InputError
 
 
@@ -32,10 +33,21 @@ def door(job, analysis=True):
                 yield
         except InputError as fault:
             logging.getLogger("finalinfarct").error("%s", fault)
+            _remember(job, fault)
             sys.exit(1)
         except Exception:
             logging.getLogger("finalinfarct").exception("unexpected fault")
             raise
+
+
+def _remember(job, fault):
+    """Keep what a patient's step found wrong in a file of the dataset, so that the next run refuses or excludes the patient at once."""
+    dataset, name = job.config["dataset"], job.wildcards.get("participant")
+    if name and not dataset["simulated"] and Path(fault.where).absolute().is_relative_to(Path(dataset["path"]).absolute()):
+        kept = remember_fault(dataset["path"], name, job.rule, job.params.code, fault)
+        logging.getLogger("finalinfarct").warning(
+            "kept in %s: until the file is mended the workflow stops at once, or with dataset.faults: exclude leaves %s out", kept, name
+        )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ could be NaN (floating point files), so that checking a hundred patients takes s
 """
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ class Fault(NamedTuple):
     mend: str
 
 
-def check_dataset(root, cohorts):
+def check_dataset(root, cohorts, memory=None):
     """Check a dataset.
 
     Parameters
@@ -39,6 +40,8 @@ def check_dataset(root, cohorts):
         Folder of the BIDS dataset.
     cohorts : dict
         The configured cohorts by name (``config["cohorts"]``).
+    memory : CheckMemory, optional
+        Patients whose files are those of an earlier check are not looked at again.
 
     Returns
     -------
@@ -56,7 +59,10 @@ def check_dataset(root, cohorts):
             folder = str(root / stranger).encode("utf-8", "backslashreplace").decode("utf-8")
             faults.append(Fault("", folder, "unknown participant: no row in participants.tsv", "add a row, or remove the folder"))
     for participant_id, cohort in patients.items():
-        faults.extend(check_patient(root, participant_id, cohorts[cohort]))
+        look = partial(check_patient, root, participant_id, cohorts[cohort])
+        faults.extend(map(Fault._make, memory.recall(root, participant_id, cohorts[cohort], look) if memory else look()))
+    if memory:
+        memory.save()
     return patients, sorted(faults, key=lambda fault: fault.participant_id != "")
 
 
@@ -231,11 +237,12 @@ def adc_median_um2_s(adc):
 
 
 def report_faults(faults, limit=200):
-    """Text that lists the faults, a line each, at most ``limit`` of them."""
-    lines = [f"  - {fault.file}: {fault.found}. Mend: {fault.mend}." for fault in faults[:limit]]
+    """Text that counts the faults and lists them, a line each, at most ``limit`` of them."""
+    lines = [f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}"]
+    lines += [f"  - {fault.file}: {fault.found}. Mend: {fault.mend}." for fault in faults[:limit]]
     if len(faults) > limit:
         lines.append(f"  ... and {len(faults) - limit} more")
-    return "\n".join(lines)
+    return "\n".join([*lines, ""])
 
 
 def write_faults(faults, path):
@@ -243,7 +250,7 @@ def write_faults(faults, path):
     write_table(pd.DataFrame(faults, columns=Fault._fields), path)
 
 
-def report_dataset(root, cohorts, on_fault, output):
+def report_dataset(root, cohorts, on_fault, found_by_steps, output):
     """Check a dataset and write its faults as a table.
 
     Parameters
@@ -254,6 +261,8 @@ def report_dataset(root, cohorts, on_fault, output):
         The configured cohorts.
     on_fault : str
         ``refuse`` or ``exclude``, as configured.
+    found_by_steps : list of tuple
+        Faults that earlier runs met when they read the voxels: the fields of ``Fault``.
     output : str or Path
         Table of the faults, TSV.
 
@@ -262,7 +271,7 @@ def report_dataset(root, cohorts, on_fault, output):
     InputError
         With ``refuse``, when there are faults: lists them all.
     """
-    _, faults = check_dataset(root, cohorts)
+    faults = check_dataset(root, cohorts)[1] + list(map(Fault._make, found_by_steps))
     if faults and on_fault == "refuse":
-        raise InputError(root, f"{len(faults)} faults\n{report_faults(faults)}\n", "mend these files, or set dataset.faults to exclude")
+        raise InputError(root, report_faults(faults), "mend these files, or set dataset.faults to exclude")
     write_faults(faults, output)

@@ -21,31 +21,33 @@ class CheckMemory:
 
     Parameters
     ----------
+    code : str
+        Hash of the code that checks: what other code found is not known.
     path : str or Path
         JSON file; absent or unreadable, nothing is known.
     """
 
-    def __init__(self, path=CHECKED):
-        self.path, self.changed = Path(path), False
+    def __init__(self, code, path=CHECKED):
+        self.code, self.path, self.used = code, Path(path), {}
         try:
             self.known = json.loads(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             self.known = {}
 
-    def recall(self, key, look):
-        """Return the faults kept under a key, or those that ``look()`` finds, a list of tuples of text, which are kept."""
-        if key not in self.known:
-            self.known[key], self.changed = [list(fault) for fault in look()], True
-        return self.known[key]
+    def recall(self, root, participant_id, cohort, look):
+        """Return the faults of a patient of a configured cohort, a list of tuples of text: those kept, or those that ``look()`` finds."""
+        key = f"{participant_id} {_hash([state_of_files(root, participant_id), cohort, self.code])}"
+        self.used[key] = self.known[key] if key in self.known else [list(fault) for fault in look()]
+        return [tuple(fault) for fault in self.used[key]]
 
-    def save(self, keys):
-        """Write what is known of these keys, and forget the others; a folder that cannot be written is no fault."""
-        if not self.changed:
+    def save(self):
+        """Write what was asked for, and forget the rest; a folder that cannot be written is no fault."""
+        if self.used == self.known:
             return
         partial = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(exist_ok=True)
-            partial.write_text(json.dumps({key: self.known[key] for key in keys}), encoding="utf-8")
+            partial.write_text(json.dumps(self.used), encoding="utf-8")
             os.replace(partial, self.path)
         except OSError:
             pass
@@ -55,11 +57,6 @@ def state_of_files(root, participant_id):
     """Hash of the sizes and times of all files of a patient, side files included: another value when one is added, removed or replaced."""
     paths = [path for image in patient_files(root, participant_id).values() for path in (image, sidecar_path(image))]
     return _hash([(str(path), *_size_and_time(path)) for path in paths])
-
-
-def check_key(root, participant_id, cohort, code):
-    """Key of a patient's check: its files, the cohort's configuration and the hash of the code that checks."""
-    return f"{participant_id} {_hash([state_of_files(root, participant_id), cohort, code])}"
 
 
 def remember_fault(root, participant_id, rule, code, fault, folder=FOUND_BY_STEPS):

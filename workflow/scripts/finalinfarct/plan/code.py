@@ -27,6 +27,11 @@ def code_hash(door):
     return digest.hexdigest()[:16]
 
 
+def door_hashes():
+    """Return the hashes of all doors."""
+    return {code_hash(path.name) for path in SCRIPTS.glob("*.py")}
+
+
 def source_files(door):
     """Return the sorted paths of the door and of the package's modules that it imports, directly or not."""
     found, waiting = set(), [SCRIPTS / door]

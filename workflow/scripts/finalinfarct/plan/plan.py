@@ -4,11 +4,12 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-from finalinfarct.dataset.check import check_dataset, report_faults
+from finalinfarct.dataset.check import Fault, check_dataset, report_faults
 from finalinfarct.dataset.contract import patient_files
+from finalinfarct.dataset.memory import CheckMemory, remembered_faults
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import check_method
-from finalinfarct.plan.code import analysis_sources, code_hash
+from finalinfarct.plan.code import analysis_sources, code_hash, door_hashes
 from finalinfarct.plan.config import check_config
 from finalinfarct.simulation.naming import participant_ids
 
@@ -42,6 +43,8 @@ class Plan:
     ----------
     config : dict
         The merged configuration.
+    announce : bool
+        Whether to say which patients are left out: once, not in the process of every job.
 
     Attributes
     ----------
@@ -51,6 +54,8 @@ class Plan:
         Model families.
     folds : list of int
         Numbers of the folds, from 1.
+    found_by_steps : list of tuple
+        Faults of patients' files that earlier runs met when they read the voxels.
 
     Raises
     ------
@@ -58,14 +63,14 @@ class Plan:
         Faults of the configuration, of the dataset (all at once), or FSL asked for and not installed.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, announce=True):
         check_config(config)
         check_method(config["images"]["brain_mask"])
         self.config = config
         self.simulated = config["dataset"]["simulated"]
         self.root = Path(config["dataset"]["path"])
-        self.faults = []
-        self.patients = self._simulated_patients() if self.simulated else self._given_patients()
+        self.found_by_steps = []
+        self.patients = self._simulated_patients() if self.simulated else self._given_patients(announce)
         self.families = model_families()
         self.folds = list(range(1, config["folds"]["number"] + 1))
         self.code = code_hash
@@ -75,15 +80,18 @@ class Plan:
     def _simulated_patients(self):
         return {name: cohort for cohort, names in participant_ids(self.config["simulation"]).items() for name in names}
 
-    def _given_patients(self):
-        patients, self.faults = check_dataset(self.root, self.config["cohorts"])
-        if self.faults:
-            whole = [fault for fault in self.faults if not fault.participant_id]
+    def _given_patients(self, announce):
+        patients, faults = check_dataset(self.root, self.config["cohorts"], CheckMemory(code_hash("check_dataset.py")))
+        self.found_by_steps = remembered_faults(self.root, patients, door_hashes)
+        faults += map(Fault._make, self.found_by_steps)
+        if faults:
+            whole = [fault for fault in faults if not fault.participant_id]
             if whole or self.config["dataset"]["faults"] == "refuse":
                 advice = "mend these files" + ("" if whole else ", or set dataset.faults to exclude to leave these patients out")
-                raise InputError(self.root, f"{len(self.faults)} faults\n{report_faults(self.faults)}\n", advice)
-            spoiled = {fault.participant_id for fault in self.faults}
-            logging.getLogger(__name__).warning("%d patients are left out:\n%s", len(spoiled), report_faults(self.faults))
+                raise InputError(self.root, report_faults(faults), advice)
+            spoiled = {fault.participant_id for fault in faults}
+            if announce:
+                logging.getLogger(__name__).warning("%d of %d patients are left out: %s", len(spoiled), len(patients), report_faults(faults))
             patients = {name: cohort for name, cohort in patients.items() if name not in spoiled}
         if not patients:
             raise InputError(self.root, "no patient is left", "mend the dataset")

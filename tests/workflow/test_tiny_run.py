@@ -66,7 +66,7 @@ def test_same_numbers_from_the_dataset_alone_without_truth_and_no_header_text(fi
     done = snakemake(tmp_path, FAMILY, FLAIR, config=given)
     assert done.returncode == 0, done.stdout[-6000:]
     assert (tmp_path / FAMILY).read_bytes() == (folder / FAMILY).read_bytes()
-    assert len(list((tmp_path / "results").rglob("*.nii.gz"))) > 200
+    assert len(list((tmp_path / "results").rglob("*.nii.gz"))) > 150
     assert said_in(tmp_path / "results") == said_in(tmp_path / "logs") == []
 
 

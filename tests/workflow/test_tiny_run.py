@@ -12,6 +12,8 @@ from planted import plant, said_in
 
 GOLDEN = Path(__file__).parent / "golden_outputs.txt"
 FAMILY = "results/metrics/early/DWI-ADC-Tmax-CBF-CBV/all.tsv"
+# The one image that is made of the dataset's own without a map in between.
+FLAIR = "results/preprocessed/sub-hibiscus001/sub-hibiscus001_ses-followup_space-reference_FLAIR.nii.gz"
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +63,10 @@ def test_same_numbers_from_the_dataset_alone_without_truth_and_no_header_text(fi
     plant(tmp_path / "given")
     assert len(said_in(tmp_path / "given")) > 100
     given = {"dataset": {"path": str(tmp_path / "given"), "simulated": False, "faults": "refuse"}}
-    done = snakemake(tmp_path, FAMILY, config=given)
+    done = snakemake(tmp_path, FAMILY, FLAIR, config=given)
     assert done.returncode == 0, done.stdout[-6000:]
     assert (tmp_path / FAMILY).read_bytes() == (folder / FAMILY).read_bytes()
-    assert len(list((tmp_path / "results").rglob("*.nii.gz"))) > 200
+    assert len(list((tmp_path / "results").rglob("*.nii.gz"))) > 150
     assert said_in(tmp_path / "results") == said_in(tmp_path / "logs") == []
 
 

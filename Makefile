@@ -9,11 +9,12 @@ export PYTHONPATH := $(CURDIR)/workflow/scripts
 
 install: .venv/installed
 
-# A folder of its own until the last step, so that an interrupted installation is begun again.
+# A folder of its own until the last step, so that an interrupted installation is begun again. The lock file is complete, hence --no-deps: pip
+# would refuse the version of numpy that pyproject.toml overrides.
 .venv/installed: requirements.lock
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
 	touch $@
 
 demo: install

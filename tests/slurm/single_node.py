@@ -56,7 +56,7 @@ NodeName={host} Name=gpu File=/dev/null
 """
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """This machine cannot have such a SLURM; the message says why."""
 
 
@@ -65,23 +65,23 @@ def install():
 
     Raises
     ------
-    Unavailable
+    UnavailableError
         Without root or apt, where the packages cannot be had, or where the machine belongs to a cluster already.
     """
     if os.geteuid() != 0:
-        raise Unavailable("a SLURM of one node needs root")
+        raise UnavailableError("a SLURM of one node needs root")
     if any((CONFIGURATION / name).exists() for name in ("slurm.conf", "gres.conf")):
-        raise Unavailable(f"{CONFIGURATION} has a configuration already: this machine belongs to a cluster, or a run of these tests was cut off")
+        raise UnavailableError(f"{CONFIGURATION} has a configuration already: this machine belongs to a cluster, or a run of these tests was cut off")
     if all(shutil.which(name) for name in PROGRAMS):
         return
     if not shutil.which("apt-get"):
-        raise Unavailable("SLURM is not installed and there is no apt to install it")
+        raise UnavailableError("SLURM is not installed and there is no apt to install it")
     # Run level 1 keeps the packages from starting services of their own.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", "slurm-wlm", "munge"]):
         done = subprocess.run(["apt-get", *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
-            raise Unavailable(f"apt-get {command[0]} failed: {done.stdout.strip().splitlines()[-1:]}")
+            raise UnavailableError(f"apt-get {command[0]} failed: {done.stdout.strip().splitlines()[-1:]}")
 
 
 class SingleNode:

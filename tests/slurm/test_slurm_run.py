@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from single_node import SingleNode, Unavailable, install
+from single_node import SingleNode, UnavailableError, install
 
 from project import ROOT
 
@@ -26,7 +26,7 @@ def cluster(tmp_path_factory):
     """Bring up SLURM, and take it down afterwards."""
     try:
         install()
-    except Unavailable as fault:
+    except UnavailableError as fault:
         pytest.skip(str(fault))
     memory = psutil.virtual_memory().total // 2**20
     node = SingleNode(tmp_path_factory.mktemp("slurm"), cpus=os.cpu_count(), memory=memory - 1000)

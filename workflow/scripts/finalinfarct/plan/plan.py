@@ -110,7 +110,7 @@ class Plan:
         return f"{self._positions[wildcards.participant]} of {len(self.patients)}"
 
     def memory(self, first_mb):
-        """Return a resource function: ``first_mb`` MB at the first attempt and as much more at each further one, should a job have been ended for its memory."""
+        """Return a resource function: ``first_mb`` MB at the first attempt and as much more at each next, since memory may be what ended it."""
 
         def mem_mb(wildcards, attempt):
             return first_mb * attempt

@@ -19,7 +19,7 @@ def test_profile_submits_groups_and_sends_a_lost_job_again(snakemake, tmp_path, 
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("STAND_IN_SGE", str(jobs))
-    profile = ("--workflow-profile", str(ROOT / "profiles/cluster-generic"), "--seconds-between-status-checks", "1", "--latency-wait", "10")
+    profile = ("--profile", str(ROOT / "profiles/cluster-generic"), "--seconds-between-status-checks", "1", "--latency-wait", "10")
     done = snakemake(tmp_path, *TARGETS, options=profile)
     assert done.returncode == 0, done.stdout[-6000:]
     assert all((tmp_path / target).exists() for target in TARGETS)

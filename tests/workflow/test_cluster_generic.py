@@ -7,7 +7,7 @@ from pathlib import Path
 
 from project import ROOT
 
-TARGETS = ("results/table1.csv", "results/quality/sub-hibiscus001.json")
+TARGETS = ("results/table1.csv", "results/maps/sub-hibiscus001/sub-hibiscus001_ses-baseline_ADC.nii.gz")
 
 
 def test_profile_submits_groups_and_sends_a_lost_job_again(snakemake, tmp_path, monkeypatch):
@@ -25,7 +25,7 @@ def test_profile_submits_groups_and_sends_a_lost_job_again(snakemake, tmp_path, 
     assert all((tmp_path / target).exists() for target in TARGETS)
     records = [json.loads(path.read_text()) for path in sorted(jobs.glob("*.json"), key=lambda path: int(path.stem))]
     lost, rest = records[0], records[1:]
-    assert sorted(record["name"] for record in rest) == ["patient", "report"]
+    assert sorted(record["name"] for record in rest) == ["patient_adc_simulate_patient", "report_table1"]
     assert all(record["queue"] == "all.q" and 1 <= record["slots"] <= 4 for record in records)
     (again,) = [record for record in rest if record["name"] == lost["name"]]
     memory = [int(record["limits"].split("M")[0].removeprefix("h_vmem=")) for record in (lost, again)]

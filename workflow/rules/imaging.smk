@@ -48,7 +48,7 @@ rule perfusion:
     conda:
         "../../envs/preprocessing.yaml"
     resources:
-        mem_mb=plan.memory(3000),
+        mem_mb=plan.memory(1500),
         runtime=10,
     params:
         settings=config["perfusion"],
@@ -102,8 +102,8 @@ rule register:
     conda:
         "../../envs/preprocessing.yaml"
     resources:
-        mem_mb=plan.memory(3000),
-        runtime=20,
+        mem_mb=plan.memory(1500),
+        runtime=10,
     params:
         kind=plan.registration,
         position=plan.position,

@@ -35,7 +35,7 @@ rule simulate_patient:
     conda:
         "../../envs/preprocessing.yaml"
     resources:
-        mem_mb=plan.memory(2000),
+        mem_mb=plan.memory(2500),
         runtime=10,
     params:
         settings=config["simulation"],

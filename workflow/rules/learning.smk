@@ -89,7 +89,7 @@ rule predict:
         "../../envs/training.yaml"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=plan.memory(4000),
+        mem_mb=plan.memory(2000),
         runtime=60,
     params:
         patterns={"images": NORMALISED},

@@ -1,19 +1,20 @@
-# Two commands: `make demo` installs what is needed and runs the default workflow; `make test` runs the tests.
+# Two commands: `make demo` installs what is needed and runs the default workflow; `make test` runs the tests (`make test-slurm` those on a real SLURM).
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONPATH := $(CURDIR)/workflow/scripts
 
-.PHONY: install demo test lint real-case lock clean
+.PHONY: install demo test test-slurm lint real-case lock clean
 
 install: .venv/installed
 
-# A folder of its own until the last step, so that an interrupted installation is begun again.
+# A folder of its own until the last step, so that an interrupted installation is begun again. The lock file is complete, hence --no-deps: pip
+# would refuse the version of numpy that pyproject.toml overrides.
 .venv/installed: requirements.lock
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
 	touch $@
 
 demo: install
@@ -21,6 +22,10 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# A real SLURM on this machine, as root on Debian or Ubuntu; elsewhere skipped with the reason.
+test-slurm: install
+	$(BIN)/python -m pytest tests/slurm
 
 lint: install
 	ruff check .
@@ -36,7 +41,7 @@ real-case: install
 
 # Needs uv; writes exact versions with hashes and no download addresses.
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev --extra cluster pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf results logs .snakemake

@@ -1,5 +1,6 @@
 """What a door does with messages and faults, in a process of its own as snakemake runs it."""
 
+import re
 import subprocess
 import sys
 
@@ -36,6 +37,7 @@ def test_all_goes_to_the_log_and_warnings_to_the_terminal_too(tmp_path):
     assert "a doubt" in done.stderr and "after" in done.stderr
     assert "a step" not in done.stderr and "a note" not in done.stderr
     assert all(words in log for words in ("INFO a step", "WARNING a doubt", "a note of a library"))
+    assert re.search(r"INFO peak memory [1-9]\d* MB, 0 s", log)
 
 
 def test_fault_of_the_input_is_said_without_traceback(tmp_path):

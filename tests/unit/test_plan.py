@@ -55,6 +55,11 @@ def test_files_of_given_data(dataset, config):
     assert not any("truth" in path for path in plan.all_raw(None))
 
 
+def test_a_job_that_was_ended_asks_for_more_memory(config):
+    asks = Plan(config).memory(1500)
+    assert [asks(None, attempt=attempt) for attempt in (1, 2, 3)] == [1500, 3000, 4500]
+
+
 def test_faults_refuse_or_exclude(dataset, config):
     write_image(patient_files(dataset, "sub-01")["final_lesion"], np.zeros((12, 12, 4)), np.diag([10.0, 10, 5, 1]), dtype=np.uint8)
     config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}

@@ -26,7 +26,7 @@ def test_conda_environments_have_the_locked_versions(environment):
 
 def test_lock_file_covers_the_project_and_names_no_address():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted = [*project["dependencies"], *(name for group in project["optional-dependencies"].values() for name in group)]
     assert {name for name, _ in pins(wanted)} <= set(LOCKED)
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "://" not in text and "--index" not in text and "--hash=sha256:" in text

@@ -1,12 +1,14 @@
 """Plans of every shipped configuration, and what a user is told about mistakes before anything runs."""
 
 import re
+from collections import Counter
 
 import numpy as np
 
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.images import write_image
 from finalinfarct.dataset.isles22 import import_cases
+from project import ROOT
 
 PLAN = ("-n", "--quiet", "rules")
 
@@ -34,6 +36,15 @@ def test_one_table_needs_only_its_own_models(snakemake, tmp_path):
     done = snakemake(tmp_path, "results/table3.csv", options=PLAN, overlays=())
     assert done.returncode == 0, done.stdout
     assert jobs(done.stdout)["train"] == 6
+
+
+def test_slurm_profile_groups_all_but_the_trainings(snakemake, tmp_path):
+    done = snakemake(tmp_path, options=("-n", "--profile", str(ROOT / "profiles" / "slurm")), overlays=())
+    assert done.returncode == 0, done.stdout
+    groups = Counter(re.findall(r"Group job (\w+)", done.stdout))
+    assert (groups["patient"], groups["cohort"], groups["family"]) == (30, 1, 15)
+    alone = re.findall(r"^Job \d+: (.*)$", done.stdout, flags=re.M)
+    assert sorted(Counter(message.split()[0] for message in alone).items()) == [("Simulating", 1), ("Training", 42)]
 
 
 def test_real_case_plan(snakemake, tmp_path, realdata):

@@ -16,10 +16,12 @@ rule leakage_gate:
         table="results/leakage.tsv",
     log:
         "logs/evaluation/leakage.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=plan.memory(3000),
         runtime=60,
     params:
         raw=plan.raw_images(),
@@ -47,6 +49,8 @@ rule checklist:
         page="results/reporting_checklist.md",
     log:
         "logs/reporting/checklist.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:

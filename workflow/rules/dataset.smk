@@ -11,6 +11,8 @@ rule check_dataset:
         "logs/dataset/check.log",
     # First of all: a fault ends the run early, and while this job waits the scheduler weighs its hundreds of inputs again and again.
     priority: 100
+    group:
+        "cohort"
     conda:
         "../../envs/preprocessing.yaml"
     params:
@@ -34,6 +36,8 @@ rule inclusion:
         inclusion="results/inclusion.tsv",
     log:
         "logs/dataset/inclusion.log",
+    group:
+        "cohort"
     conda:
         "../../envs/analysis.yaml"
     params:

@@ -11,6 +11,8 @@ rule mismatch:
         folder=directory("results/predictions/mismatch"),
     log:
         "logs/evaluation/mismatch.log",
+    group:
+        "family"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -36,6 +38,8 @@ rule evaluate:
         metrics="results/metrics/{fusion}/{inputs}/{training_set}.tsv",
     log:
         "logs/evaluation/{fusion}_{inputs}_{training_set}.log",
+    group:
+        "family"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -73,6 +77,8 @@ rule metrics:
         metrics="results/metrics.tsv",
     log:
         "logs/evaluation/metrics.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -93,6 +99,8 @@ rule responders:
         responders="results/responders.tsv",
     log:
         "logs/evaluation/responders.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -111,6 +119,8 @@ rule lesion_volumes:
         volumes="results/lesion_volumes.tsv",
     log:
         "logs/evaluation/lesion_volumes.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -130,6 +140,8 @@ rule diffusion_lesion:
         agreement="results/diffusion_lesion.tsv",
     log:
         "logs/evaluation/diffusion_lesion.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:

@@ -21,6 +21,8 @@ rule reliability:
         reliability="results/reliability.tsv",
     log:
         "logs/evaluation/reliability.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -46,6 +48,8 @@ rule figure1:
         ),
     log:
         "logs/reporting/figure1.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -68,6 +72,8 @@ rule figure2:
         ),
     log:
         "logs/reporting/figure2.log",
+    group:
+        "report"
     conda:
         "../../envs/training.yaml"
     params:
@@ -97,6 +103,8 @@ rule figure3:
         ),
     log:
         "logs/reporting/figure3.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -126,6 +134,8 @@ rule figure4:
         ),
     log:
         "logs/reporting/figure4.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -152,6 +162,8 @@ rule figure_paired_dice:
         ),
     log:
         "logs/reporting/paired_dice.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -176,6 +188,8 @@ rule figure_bland_altman:
         ),
     log:
         "logs/reporting/bland_altman.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -200,6 +214,8 @@ rule figure_reliability:
         ),
     log:
         "logs/reporting/reliability.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -225,6 +241,8 @@ rule figure_dice_by_volume:
         ),
     log:
         "logs/reporting/dice_by_volume.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:

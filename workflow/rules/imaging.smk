@@ -12,6 +12,8 @@ rule adc:
         adc="results/maps/{participant}/{participant}_ses-baseline_ADC.nii.gz",
     log:
         "logs/imaging/{participant}_adc.log",
+    group:
+        "patient"
     conda:
         "../../envs/preprocessing.yaml"
     params:
@@ -41,10 +43,12 @@ rule perfusion:
         "logs/imaging/{participant}_ses-{session}_perfusion.log",
     wildcard_constraints:
         participant=plan.pattern(series=True),
+    group:
+        "patient"
     conda:
         "../../envs/preprocessing.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=plan.memory(1500),
         runtime=10,
     params:
         settings=config["perfusion"],
@@ -71,6 +75,8 @@ rule perfusion_given:
         "logs/imaging/{participant}_ses-{session}_perfusion.log",
     wildcard_constraints:
         participant=plan.pattern(series=False),
+    group:
+        "patient"
     conda:
         "../../envs/preprocessing.yaml"
     params:
@@ -91,11 +97,13 @@ rule register:
         inverse="results/registration/{participant}/{participant}_from-reference_to-{image}_xfm.h5",
     log:
         "logs/imaging/{participant}_from-{image}_register.log",
+    group:
+        "patient"
     conda:
         "../../envs/preprocessing.yaml"
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=plan.memory(1500),
+        runtime=10,
     params:
         kind=plan.registration,
         position=plan.position,
@@ -119,6 +127,8 @@ rule resample_diffusion:
         ADC="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_ADC.nii.gz",
     log:
         "logs/imaging/{participant}_resample_diffusion.log",
+    group:
+        "patient"
     conda:
         "../../envs/preprocessing.yaml"
     params:
@@ -188,6 +198,8 @@ rule brain_mask:
         mask=BRAIN_MASK,
     log:
         "logs/imaging/{participant}_brain_mask.log",
+    group:
+        "patient"
     conda:
         "../../envs/preprocessing.yaml"
     params:
@@ -215,6 +227,8 @@ rule lesions:
         labels=TISSUE_LABELS,
     log:
         "logs/imaging/{participant}_lesions.log",
+    group:
+        "patient"
     conda:
         "../../envs/preprocessing.yaml"
     params:
@@ -239,6 +253,8 @@ rule normalise_diffusion:
         ADC="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-normalised_ADC.nii.gz",
     log:
         "logs/imaging/{participant}_normalise_diffusion.log",
+    group:
+        "patient"
     conda:
         "../../envs/preprocessing.yaml"
     params:
@@ -277,6 +293,8 @@ rule reperfusion:
         ratio="results/reperfusion/{participant}.json",
     log:
         "logs/imaging/{participant}_reperfusion.log",
+    group:
+        "patient"
     conda:
         "../../envs/preprocessing.yaml"
     params:

@@ -8,6 +8,8 @@ rule folds:
         folds="results/folds.json",
     log:
         "logs/learning/folds.log",
+    group:
+        "cohort"
     conda:
         "../../envs/training.yaml"
     params:
@@ -28,6 +30,8 @@ rule slices:
         slices="results/slices.h5",
     log:
         "logs/learning/slices.log",
+    group:
+        "cohort"
     conda:
         "../../envs/training.yaml"
     params:
@@ -57,7 +61,7 @@ rule train:
     threads: config["training"]["threads"]
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=plan.memory(4000),
         runtime=240,
     params:
         matrix=MATRIX,
@@ -79,11 +83,13 @@ rule predict:
         folder=directory(PREDICTED),
     log:
         "logs/learning/{fusion}_{inputs}_{training_set}_predict.log",
+    group:
+        "family"
     conda:
         "../../envs/training.yaml"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=plan.memory(2000),
         runtime=60,
     params:
         patterns={"images": NORMALISED},

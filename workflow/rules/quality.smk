@@ -22,6 +22,8 @@ rule quality:
         ),
     log:
         "logs/quality/{participant}.log",
+    group:
+        "patient"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -49,6 +51,8 @@ rule quality_table:
         ),
     log:
         "logs/quality/table.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -73,6 +77,8 @@ rule quality_index:
         ),
     log:
         "logs/quality/index.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:

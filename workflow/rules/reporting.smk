@@ -7,6 +7,8 @@ rule table1:
         md="results/table1.md",
     log:
         "logs/reporting/table1.log",
+    group:
+        "report"
     conda:
         "../../envs/training.yaml"
     params:
@@ -29,6 +31,8 @@ rule table:
         "logs/reporting/{table}.log",
     wildcard_constraints:
         table="table2|table3|table4|tableC6",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -50,6 +54,8 @@ rule auc_table:
         md="results/auc.md",
     log:
         "logs/reporting/auc.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -72,6 +78,8 @@ rule table_a5:
         md="results/tableA5.md",
     log:
         "logs/reporting/tableA5.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -101,6 +109,8 @@ rule text_results:
         md="results/text_results.md",
     log:
         "logs/reporting/text_results.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -126,6 +136,8 @@ rule comparison:
         html=report("results/paper_comparison.html", caption="../report/paper_comparison.rst", category="Comparison", labels={"form": "page"}),
     log:
         "logs/reporting/paper_comparison.log",
+    group:
+        "report"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -159,6 +171,8 @@ rule model_card:
         ),
     log:
         "logs/reporting/{fusion}_{inputs}_{training_set}_model_card.log",
+    group:
+        "family"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -183,6 +197,8 @@ rule lesion_picture:
         picture="results/pictures/{participant}_lesions.png",
     log:
         "logs/reporting/{participant}_lesion_picture.log",
+    group:
+        "patient"
     conda:
         "../../envs/analysis.yaml"
     params:

@@ -30,10 +30,12 @@ rule simulate_patient:
         dwi_lesion=f"{DATASET}/derivatives/lesions/{{participant}}/ses-baseline/dwi/{{participant}}_ses-baseline_label-lesion_mask.nii.gz",
     log:
         "logs/simulation/{participant}.log",
+    group:
+        "patient"
     conda:
         "../../envs/preprocessing.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=plan.memory(2500),
         runtime=10,
     params:
         settings=config["simulation"],

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import resource
 import sys
+import time
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -27,6 +29,7 @@ def door(job, analysis=True):
     SystemExit
         In place of an ``InputError``, whose text is printed.
     """
+    begin = time.monotonic()
     with _logged(job.log[0] if len(job.log) else None):
         try:
             with _truth_shut() if analysis else nullcontext():
@@ -38,6 +41,10 @@ def door(job, analysis=True):
         except Exception:
             logging.getLogger("finalinfarct").exception("unexpected fault")
             raise
+        finally:
+            # What a cluster is to be asked for: docs/cluster.md.
+            peak_kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+            logging.getLogger("finalinfarct").info("peak memory %d MB, %.0f s", peak_kib // 1024, time.monotonic() - begin)
 
 
 def _remember(job, fault):

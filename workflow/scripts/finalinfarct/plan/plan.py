@@ -117,6 +117,14 @@ class Plan:
         """Return "3 of 30" for messages; that it takes ``input`` keeps it out of what re-runs a job when a patient is added."""
         return f"{self._positions[wildcards.participant]} of {len(self.patients)}"
 
+    def memory(self, first_mb):
+        """Return a resource function: ``first_mb`` MB at the first attempt and as much more at each next, since memory may be what ended it."""
+
+        def mem_mb(wildcards, attempt):
+            return first_mb * attempt
+
+        return mem_mb
+
     def has(self, participant, name):
         """Whether the dataset holds, or will hold, a patient's file (a key of ``patient_files``)."""
         if self.simulated:

@@ -51,7 +51,7 @@ def perfusion_maps(curves, arterial_input, repetition_time_s, settings, passage=
     settings : dict
         ``deconvolution`` (csvd or osvd), ``truncation``, ``oscillation_index``, ``hematocrit_factor`` (kH), ``density_g_per_ml`` (rho).
     passage : slice
-        Frames of the bolus' passage, over which CBV integrates.
+        Frames over which CBV integrates: up to the end of the bolus' passage. Frames before it add nothing, since S0 is their mean.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     arterial_input = measured[arterial].mean(axis=0)
     # the pre-bolus frames hold noise only, which the deconvolution would amplify
     arterial_input[baseline] = 0
-    passage = slice(baseline.stop, baseline.stop + round(settings["cbv_window_s"] / times["RepetitionTime"]))
+    passage = slice(baseline.stop + round(settings["cbv_window_s"] / times["RepetitionTime"]))
     maps = {}
     for kind, names in (("flow", ("CBF", "CBV", "MTT")), ("time", ("Tmax",))):
         smooth = smooth_in_plane(signal, head, voxel_mm, settings[f"{kind}_smoothing_fwhm_mm"])

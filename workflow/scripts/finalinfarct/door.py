@@ -1,13 +1,19 @@
 """What every door does around its one call: logging into the rule's log file, user errors without a traceback, and the hidden truth kept shut."""
 
+import ctypes
+import errno
 import logging
 import os
+import signal
 import sys
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from finalinfarct.dataset.contract import TRUTH_FOLDER
+from finalinfarct.dataset.files import unwritable
 from finalinfarct.errors import InputError
+
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 @contextmanager
@@ -26,6 +32,7 @@ def door(job, analysis=True):
     SystemExit
         In place of an ``InputError``, whose text is printed.
     """
+    _end_with_snakemake()
     with _logged(job.log[0] if len(job.log) else None):
         try:
             with _truth_shut() if analysis else nullcontext():
@@ -33,9 +40,19 @@ def door(job, analysis=True):
         except InputError as fault:
             logging.getLogger("finalinfarct").error("%s", fault)
             sys.exit(1)
-        except Exception:
+        except Exception as fault:
+            # What may not be opened could be an input: its reader tells of that.
+            if isinstance(fault, OSError) and fault.errno != errno.EACCES and (told := unwritable(fault, fault.filename or "the disk")):
+                logging.getLogger("finalinfarct").error("%s", told)
+                sys.exit(1)
             logging.getLogger("finalinfarct").exception("unexpected fault")
             raise
+
+
+def _end_with_snakemake():
+    """Have Linux kill this process when the one that started it is killed: left behind, it would write beside the run that does its job again."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager

@@ -62,9 +62,8 @@ def register(fixed, moving, transform, output, inverse, seed=1, threads=1):
     from ants.internal import get_pointer_string
 
     still, moved = _to_ants(_checked(fixed)), _to_ants(_checked(moving))
-    output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+    # ANTs chooses the ends of its files' names: they are made in a folder, whose name lets the next attempt remove it after a kill.
+    with whole(output) as first, whole(inverse) as second, tempfile.TemporaryDirectory(first.name, ".0.", first.parent) as folder:
         prefix = str(Path(folder) / "stage")
         images = {"fixed": get_pointer_string(still), "moving": get_pointer_string(moved)}
         arguments = _arguments(images, read_image(fixed), transform, prefix, seed)
@@ -72,8 +71,8 @@ def register(fixed, moving, transform, output, inverse, seed=1, threads=1):
             ants.registration(arguments, None)
         except RuntimeError as fault:
             raise InputError(moving, f"registration to {fixed} failed ({fault})", "look at both images; they must show the same head") from None
-        os.replace(f"{prefix}Composite.h5", output)
-        os.replace(f"{prefix}InverseComposite.h5", inverse)
+        os.replace(f"{prefix}Composite.h5", first)
+        os.replace(f"{prefix}InverseComposite.h5", second)
     LOGGER.info("registered %s to %s (%s)", moving, fixed, transform)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from finalinfarct.dataset.files import whole
 from finalinfarct.dataset.images import read_image, read_sidecar, voxel_sizes, write_image
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.grids import upsampled_grid

@@ -72,15 +72,14 @@ def pack_slices(patients, inputs, output):
     """
     import h5py
 
-    with whole(output) as partial, _Sink(partial) as sink:
-        with h5py.File(sink, "w") as file:
-            for number, patient in enumerate(patients, start=1):
-                count = _append_patient(file, patient, inputs)
-                log.info("%s: %d slices with final lesion (patient %d of %d)", patient["participant_id"], count, number, len(patients))
-            if "images" not in file:
-                raise InputError(output, "no patient has a slice with final lesion", "check the final lesion masks")
-            file.attrs["inputs"] = list(inputs)
-            file.attrs["participants"] = [patient["participant_id"] for patient in patients]
+    with whole(output) as partial, _Sink(partial) as sink, h5py.File(sink, "w") as file:
+        for number, patient in enumerate(patients, start=1):
+            count = _append_patient(file, patient, inputs)
+            log.info("%s: %d slices with final lesion (patient %d of %d)", patient["participant_id"], count, number, len(patients))
+        if "images" not in file:
+            raise InputError(output, "no patient has a slice with final lesion", "check the final lesion masks")
+        file.attrs["inputs"] = list(inputs)
+        file.attrs["participants"] = [patient["participant_id"] for patient in patients]
 
 
 class _Sink(io.FileIO):
@@ -131,9 +130,9 @@ def _append_patient(file, patient, inputs):
     }
     for name, values in columns.items():
         if name not in file:
-            file.create_dataset(
-                name, data=values, maxshape=(None, *values.shape[1:]), chunks=(1, *values.shape[1:]) if values.ndim > 1 else (1024,), fletcher32=True
-            )
+            chunks = (1, *values.shape[1:]) if values.ndim > 1 else (1024,)
+            # Check sums, so that damaged slices are not read as others; HDF5 has none for texts.
+            file.create_dataset(name, data=values, maxshape=(None, *values.shape[1:]), chunks=chunks, fletcher32=values.dtype.kind != "O")
             continue
         dataset = file[name]
         if dataset.shape[1:] != values.shape[1:]:

@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONPATH := $(CURDIR)/workflow/scripts
 
-.PHONY: install demo test lint real-case lock clean
+.PHONY: install demo test test-faults lint real-case lock clean
 
 install: .venv/installed
 
@@ -21,6 +21,10 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# Kills, full disks, damaged files, changes: a quarter of an hour. Full disks need a small disk to be mounted, which only root may.
+test-faults: install
+	$(BIN)/python -m pytest tests/faults
 
 lint: install
 	ruff check .

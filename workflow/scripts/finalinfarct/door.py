@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from finalinfarct.dataset.contract import TRUTH_FOLDER
@@ -70,7 +70,10 @@ def _logged(path):
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
-    with open(os.dup(2), "w", encoding="utf-8") as stream, open(path, "w", encoding="utf-8", buffering=1) as file:
+    # A log that cannot be written, on a full disk, must not hide what stopped the step.
+    logging.raiseExceptions = False
+    with open(os.dup(2), "w", encoding="utf-8") as stream:
+        file = open(path, "w", encoding="utf-8", buffering=1)  # noqa: SIM115, closing it may fail
         os.dup2(file.fileno(), 2)
         terminal, record = logging.StreamHandler(stream), logging.StreamHandler(file)
         terminal.setLevel(logging.WARNING)
@@ -78,9 +81,12 @@ def _logged(path):
         try:
             yield
         finally:
-            sys.stderr.flush()
+            with suppress(OSError):
+                sys.stderr.flush()
             os.dup2(stream.fileno(), 2)
             logging.basicConfig(handlers=[logging.NullHandler()], **form)
+            with suppress(OSError):
+                file.close()
 
 
 @contextmanager

@@ -8,10 +8,13 @@ import pytest
 REPLACED, OTHER = "sub-hibiscus003", "sub-hibiscus004"
 GIVEN = {"dataset": {"path": "results/dataset", "simulated": False}}
 # Rules that read all patients or their inclusion, and what follows from them.
+FIGURES = {
+    *("figure1", "figure3", "figure4", "figure_paired_dice", "figure_bland_altman", "figure_reliability", "figure_dice_by_volume"),
+}
 OF_INCLUSION = {
     *("inclusion", "folds", "slices", "train", "predict", "mismatch", "evaluate", "evaluate_mismatch", "metrics", "responders", "reliability"),
     *("table", "auc_table", "table_a5", "text_results", "comparison", "model_card", "leakage_gate", "checklist"),
-    *("figure1", "figure3", "figure4", "figure_paired_dice", "figure_bland_altman", "figure_reliability", "figure_dice_by_volume"),
+    *FIGURES,
 }
 QUALITY_OF_ALL = {"quality_table", "quality_index"}
 SIMULATION = {"simulate_participants", "simulate_patient", "simulate_h3"}
@@ -97,24 +100,14 @@ def test_edit_of_motion_correction_makes_perfusion_and_its_dependants_again(pend
 
 
 def test_edit_of_the_canvas_makes_pictures_again(pending_after):
-    pictures = {
-        "figure1",
-        "figure2",
-        "figure3",
-        "figure4",
-        "figure_paired_dice",
-        "figure_bland_altman",
-        "figure_reliability",
-        "figure_dice_by_volume",
-    }
     pending = pending_after("reporting/canvas.py")
     # The index of the quality pages names the strips.
-    assert rules(pending) == {*pictures, "model_card", "quality", "quality_index", "quality_table"}
+    assert rules(pending) == {*FIGURES, "figure2", "model_card", "quality", "quality_index", "quality_table"}
 
 
 def test_edit_of_the_mismatch_model_makes_its_metrics_and_their_readers_again(pending_after):
     readers = {"mismatch", "evaluate_mismatch", "metrics", "table", "auc_table", "text_results", "comparison", "leakage_gate", "checklist"}
-    figures = {"figure3", "figure4", "figure_paired_dice", "figure_bland_altman", "figure_dice_by_volume"}
+    figures = FIGURES - {"figure1", "figure_reliability"}
     assert rules(pending_after("evaluation/mismatch.py")) == readers | figures
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
@@ -73,11 +73,12 @@ class Workflow:
         return {row[0]: row[place["rule"]] for row in rows if row[place["plan"]] != "no update"}
 
     def jobs(self):
-        """Outputs of each finished job, by its log, as snakemake recorded them."""
+        """Outputs of each finished job, by its log, as snakemake recorded them; what it is writing just now counts as not finished."""
         incomplete = set(self._recorded("incomplete"))
         jobs = {}
         for output, path in self._recorded("metadata").items():
-            jobs.setdefault(json.loads(path.read_text(encoding="utf-8"))["log"][0], set()).add(output)
+            with suppress(json.JSONDecodeError):
+                jobs.setdefault(json.loads(path.read_text(encoding="utf-8"))["log"][0], set()).add(output)
         return {log: outputs for log, outputs in jobs.items() if not outputs & incomplete}
 
     def _recorded(self, kind):

@@ -14,6 +14,7 @@ import yaml
 from project import ROOT
 
 COPIED = ("Snakefile", "workflow", "config", "envs", "profiles", "resources", "tests/config")
+TIMED = ("environment.json", "history.csv")
 FULL = "No space left on device"
 
 
@@ -107,20 +108,23 @@ def remove(folder, outputs):
 def contents(folder, outputs):
     """Bytes of the outputs of jobs, files in folders among them, by name; without what holds times."""
     paths = [path for output in outputs for path in ([folder / output, *(folder / output).rglob("*")])]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file() and path.name != "environment.json"}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file() and path.name not in TIMED}
 
 
 @contextmanager
 def damaged(path):
-    """Overwrite some bytes in the middle of a file, whose size and times stay; at the end it is whole again."""
+    """Overwrite 16 bytes at each of five places of a file, whose size and times stay; at the end it is whole again."""
     whole, times = path.read_bytes(), path.stat()
-    middle = len(whole) // 2
-    assert len(whole) > 64
-    path.write_bytes(whole[:middle] + bytes(byte ^ 0x5A for byte in whole[middle : middle + 16]) + whole[middle + 16 :])
+    changed = bytearray(whole)
+    for place in (len(whole) * part // 6 for part in range(1, 6)):
+        changed[place : place + 16] = bytes(byte ^ 0x5A for byte in changed[place : place + 16])
+    assert len(changed) == len(whole) > 96
+    path.write_bytes(changed)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     try:
         yield
     finally:
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(whole)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 

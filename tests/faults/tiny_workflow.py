@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import h5py
 import yaml
 
 from project import ROOT
@@ -106,9 +107,19 @@ def remove(folder, outputs):
 
 
 def contents(folder, outputs):
-    """Bytes of the outputs of jobs, files in folders among them, by name; without what holds times."""
+    """Content of the outputs of jobs, files in folders among them, by name; without what holds times."""
     paths = [path for output in outputs for path in ([folder / output, *(folder / output).rglob("*")])]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.is_file() and path.name not in TIMED}
+    return {path.relative_to(folder).as_posix(): _content(path) for path in paths if path.is_file() and path.name not in TIMED}
+
+
+def _content(path):
+    """Bytes of a file; of a transform those of its arrays, since ITK puts the time of day between them."""
+    if not path.name.endswith("_xfm.h5"):
+        return path.read_bytes()
+    arrays = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: arrays.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None)
+    return arrays
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 import logging
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 from finalinfarct.dataset.check import check_dataset, report_faults
 from finalinfarct.dataset.contract import patient_files
+from finalinfarct.dataset.files import unwritable
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import check_method
 from finalinfarct.plan.code import analysis_sources, code_hash
@@ -250,6 +252,16 @@ class Plan:
         """Return the prediction folders of the status-specific models and of the mismatch model, by name."""
         folders = {name: "results/predictions/" + "/".join(("late", "-".join(INPUTS), name)) for name in TRAINING_SETS[1:]}
         return {**folders, "mismatch": "results/predictions/mismatch"}
+
+    def unwritable_results(self):
+        """Return what to say where ``results`` may not be written to, or None; snakemake alone would end in a traceback."""
+        folder = Path("results")
+        try:
+            if folder.exists():
+                TemporaryFile(dir=folder).close()
+        except OSError as fault:
+            return str(unwritable(fault, folder) or fault)
+        return None
 
     def closing_words(self):
         """Return what a finished run prints: tables 2 and 3 where they were made, where all tables are, and the page beside the paper."""

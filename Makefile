@@ -22,7 +22,7 @@ demo: install
 test: install
 	$(BIN)/python -m pytest
 
-# Kills, full disks, damaged files, changes: a quarter of an hour. Full disks need a small disk to be mounted, which only root may.
+# Kills, full disks, damaged files, changes: a quarter to three quarters of an hour. Full disks need a small disk to be mounted, which only root may.
 test-faults: install
 	$(BIN)/python -m pytest tests/faults
 

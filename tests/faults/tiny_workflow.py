@@ -113,12 +113,12 @@ def contents(folder, outputs):
 
 
 def _content(path):
-    """Bytes of a file; of a transform those of its arrays, since ITK puts the time of day between them."""
+    """Bytes of a file; of a transform its arrays, since ITK puts the time of day between them."""
     if not path.name.endswith("_xfm.h5"):
         return path.read_bytes()
     arrays = {}
     with h5py.File(path) as file:
-        file.visititems(lambda name, item: arrays.update({name: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None)
+        file.visititems(lambda name, item: arrays.update({name: item[()].tolist()}) if isinstance(item, h5py.Dataset) else None)
     return arrays
 
 

@@ -15,7 +15,9 @@ import yaml
 from project import ROOT
 
 COPIED = ("Snakefile", "workflow", "config", "envs", "profiles", "resources", "tests/config")
-TIMED = ("environment.json", "history.csv")
+# They tell how long a training took, as one row of other tables does.
+TIMED = ("environment.json", "history.csv", "model_card.md")
+TIMED_ROW = b"training duration"
 FULL = "No space left on device"
 
 
@@ -113,9 +115,9 @@ def contents(folder, outputs):
 
 
 def _content(path):
-    """Bytes of a file; of a transform its arrays, since ITK puts the time of day between them."""
+    """Lines of a file; of a transform its arrays, since ITK puts the time of day between them."""
     if not path.name.endswith("_xfm.h5"):
-        return path.read_bytes()
+        return [line for line in path.read_bytes().split(b"\n") if TIMED_ROW not in line]
     arrays = {}
     with h5py.File(path) as file:
         file.visititems(lambda name, item: arrays.update({name: item[()].tolist()}) if isinstance(item, h5py.Dataset) else None)

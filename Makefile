@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONPATH := $(CURDIR)/workflow/scripts
 
-.PHONY: install demo test test-slurm lint real-case lock clean
+.PHONY: install demo test test-slurm test-faults lint real-case lock clean
 
 install: .venv/installed
 
@@ -26,6 +26,10 @@ test: install
 # A real SLURM on this machine, as root on Debian or Ubuntu; elsewhere skipped with the reason.
 test-slurm: install
 	$(BIN)/python -m pytest tests/slurm
+
+# Kills, full disks, damaged files, changes: a quarter to three quarters of an hour. Full disks need a small disk to be mounted, which only root may.
+test-faults: install
+	$(BIN)/python -m pytest tests/faults
 
 lint: install
 	ruff check .

@@ -43,5 +43,10 @@ rule all:
     localrule: True
 
 
+onstart:
+    if fault := plan.unwritable_results():
+        raise WorkflowError(fault)
+
+
 onsuccess:
     print(plan.closing_words())

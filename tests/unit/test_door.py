@@ -3,6 +3,10 @@
 import re
 import subprocess
 import sys
+import time
+from pathlib import Path
+
+import pytest
 
 from project import ROOT
 
@@ -10,6 +14,7 @@ SCRIPT = """
 import logging, os, sys
 from types import SimpleNamespace
 from finalinfarct.door import door
+from finalinfarct.dataset.files import unwritable
 from finalinfarct.errors import InputError
 
 class Job:
@@ -51,3 +56,28 @@ def test_unexpected_fault_has_its_traceback(tmp_path):
     done, log = run(tmp_path, "1 / 0")
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr and "ZeroDivisionError" in log
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("log", ["job.log", "/dev/full"])
+@pytest.mark.parametrize("fault", ["open('/dev/full', 'wb', buffering=0).write(b'x')", "raise unwritable(OSError(28, ''), 'a')"])
+def test_full_disk_is_told_in_a_line_also_where_the_log_is_on_it(tmp_path, fault, log):
+    command = [sys.executable, "-c", SCRIPT.format(fault=fault), tmp_path / log]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT / "workflow" / "scripts", timeout=60)
+    assert done.returncode == 1, done
+    assert "cannot be written (No space left on device). Mend: free space" in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked for it")
+def test_process_ends_when_the_one_that_started_it_is_killed(tmp_path):
+    """A shell would have to be killed with it; snakemake starts Python without one that stays."""
+    job = SCRIPT.format(fault="print('ready', flush=True); import time; time.sleep(60)")
+    parent = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', sys.argv[1], sys.argv[2]]); time.sleep(60)"
+    command = [sys.executable, "-c", parent, job, str(tmp_path / "job.log")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT / "workflow" / "scripts")
+    assert process.stdout.readline() == b"ready\n"
+    begin = time.monotonic()
+    process.kill()
+    # The pipe ends when the last process that holds it does.
+    assert process.stdout.read() == b"" and time.monotonic() - begin < 30
+    process.wait()

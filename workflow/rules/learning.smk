@@ -77,6 +77,7 @@ rule train:
 rule predict:
     input:
         weights=collect(f"{TRAINED}/model.weights.h5", fold=plan.folds, allow_missing=True),
+        environments=collect(f"{TRAINED}/environment.json", fold=plan.folds, allow_missing=True),
         folds="results/folds.json",
         images=lambda wildcards: collect(NORMALISED, participant=plan.with_role("test"), image=wildcards.inputs.split("-")),
     output:

@@ -2,11 +2,13 @@
 
 from finalinfarct.door import door
 from finalinfarct.learning.folds import read_folds
-from finalinfarct.learning.prediction import predict_family
+from finalinfarct.learning.prediction import check_weights, predict_family
 
 with door(snakemake):
     folds, inputs = read_folds(snakemake.input.folds), snakemake.wildcards.inputs.split("-")
     pattern = snakemake.params.patterns["images"]
+    for weights, environment in zip(snakemake.input.weights, snakemake.input.environments, strict=True):
+        check_weights(weights, environment)
     tested = [name for fold in folds["folds"] for name in fold["test"]]
     predict_family(
         folds=folds,

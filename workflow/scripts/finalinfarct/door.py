@@ -1,16 +1,22 @@
 """What every door does around its one call: logging into the rule's log file, user errors without a traceback, and the hidden truth kept shut."""
 
+import ctypes
+import errno
 import logging
 import os
 import resource
+import signal
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from finalinfarct.dataset.contract import TRUTH_FOLDER
+from finalinfarct.dataset.files import unwritable
 from finalinfarct.dataset.memory import remember_fault
 from finalinfarct.errors import InputError
+
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 @contextmanager
@@ -30,6 +36,7 @@ def door(job, analysis=True):
         In place of an ``InputError``, whose text is printed.
     """
     begin = time.monotonic()
+    _end_with_snakemake()
     with _logged(job.log[0] if len(job.log) else None):
         try:
             with _truth_shut() if analysis else nullcontext():
@@ -38,7 +45,11 @@ def door(job, analysis=True):
             logging.getLogger("finalinfarct").error("%s", fault)
             _remember(job, fault)
             sys.exit(1)
-        except Exception:
+        except Exception as fault:
+            # What may not be opened could be an input: its reader tells of that.
+            if isinstance(fault, OSError) and fault.errno != errno.EACCES and (told := unwritable(fault, fault.filename or "the disk")):
+                logging.getLogger("finalinfarct").error("%s", told)
+                sys.exit(1)
             logging.getLogger("finalinfarct").exception("unexpected fault")
             raise
         finally:
@@ -57,6 +68,12 @@ def _remember(job, fault):
         )
 
 
+def _end_with_snakemake():
+    """Have Linux kill this process when the one that started it is killed: left behind, it would write beside the run that does its job again."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 @contextmanager
 def _logged(path):
     """Send all messages to a log file (None: to none), warnings and errors to the terminal too.
@@ -72,7 +89,10 @@ def _logged(path):
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
-    with open(os.dup(2), "w", encoding="utf-8") as stream, open(path, "w", encoding="utf-8", buffering=1) as file:
+    # A log that cannot be written, on a full disk, must not hide what stopped the step.
+    logging.raiseExceptions = False
+    with open(os.dup(2), "w", encoding="utf-8") as stream:
+        file = open(path, "w", encoding="utf-8", buffering=1)  # noqa: SIM115, closing it may fail
         os.dup2(file.fileno(), 2)
         terminal, record = logging.StreamHandler(stream), logging.StreamHandler(file)
         terminal.setLevel(logging.WARNING)
@@ -80,9 +100,12 @@ def _logged(path):
         try:
             yield
         finally:
-            sys.stderr.flush()
+            with suppress(OSError):
+                sys.stderr.flush()
             os.dup2(stream.fileno(), 2)
             logging.basicConfig(handlers=[logging.NullHandler()], **form)
+            with suppress(OSError):
+                file.close()
 
 
 @contextmanager

@@ -1,9 +1,21 @@
-"""Whether a file can be read at all."""
+"""Whether a file can be read at all, and writing that leaves a whole file or none."""
 
+import errno
+import glob
 import os
+import shutil
 import stat
+from contextlib import contextmanager
+from pathlib import Path
 
 from finalinfarct.errors import InputError
+
+UNWRITABLE = {
+    errno.ENOSPC: "free space there, or choose a larger disk, and run again",
+    errno.EDQUOT: "free space there, or have the quota raised, and run again",
+    errno.EROFS: "make the folder writable, or work in another one (snakemake --directory)",
+    errno.EACCES: "make the folder writable, or work in another one (snakemake --directory)",
+}
 
 
 def require_file(path):
@@ -26,3 +38,51 @@ def require_file(path):
         raise InputError(path, f"the file cannot be opened ({reason})", "correct its name, its link or its permissions") from None
     if not usable:
         raise InputError(path, "this is not a file", "put a file there")
+
+
+@contextmanager
+def whole(path):
+    """Give the path of a partial file (or folder) that takes the place of ``path`` when the block has ended well, and is removed when it has not.
+
+    Partial files of processes that were killed are removed first.
+
+    Raises
+    ------
+    InputError
+        The disk is full, or the folder is not writable.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".[0-9]*.{glob.escape(path.name)}"):
+            _remove(left)
+        try:
+            yield partial
+            if partial.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            os.replace(partial, path)
+        finally:
+            _remove(partial)
+    except OSError as fault:
+        raise unwritable(fault, path) or fault from None
+
+
+def unwritable(fault, path):
+    """The ``InputError`` of an OSError that says that ``path`` cannot be written; None for other faults."""
+    mend = UNWRITABLE.get(fault.errno)
+    return InputError(path, f"cannot be written ({os.strerror(fault.errno)})", mend) if mend else None
+
+
+def write_text(path, text):
+    """Write a text as UTF-8, whole or not at all."""
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _remove(path):
+    """Remove a file or folder, where it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
-from finalinfarct.dataset.files import require_file
+from finalinfarct.dataset.files import require_file, whole, write_text
 from finalinfarct.errors import InputError
 
 GZIP_LARGEST_RATIO = 1100  # deflate cannot pack better than about 1032 to 1
@@ -179,8 +179,6 @@ def write_image(path, data, affine, sidecar=None, dtype=np.float32):
     dtype : numpy dtype
         Type on disk: float32 for maps, uint8 for masks and labels, int16 for raw signals.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = np.asarray(data)
     if np.issubdtype(dtype, np.integer) and not np.issubdtype(data.dtype, np.integer):
         data = np.rint(data)
@@ -191,9 +189,8 @@ def write_image(path, data, affine, sidecar=None, dtype=np.float32):
     repetition_time_s = (sidecar or {}).get("RepetitionTime")
     if data.ndim == 4 and repetition_time_s:
         image.header["pixdim"][4] = repetition_time_s
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
-    nib.save(image, partial)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        nib.save(image, partial)
     if sidecar is not None:
         write_json(sidecar_path(path), sidecar)
 
@@ -226,10 +223,8 @@ def read_sidecar(path):
 
 
 def write_json(path, content):
-    """Write a dictionary as sorted, indented JSON."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    """Write a dictionary as sorted, indented JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def voxel_sizes(affine):

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS, patient_files
+from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.images import read_image, read_sidecar, write_image, write_json
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
@@ -62,8 +63,8 @@ def _import_case(source, stem, target):
     b_value = side.get("DiffusionBValue")
     if not isinstance(b_value, int | float):
         raise InputError(source / f"{stem}_dwi.json", "DiffusionBValue is missing", "write it in s/mm2")
-    files["bval"].write_text(f"{b_value:g}\n", encoding="utf-8")
-    files["bval"].with_suffix(".bvec").write_text("1\n0\n0\n", encoding="utf-8")
+    write_text(files["bval"], f"{b_value:g}\n")
+    write_text(files["bval"].with_suffix(".bvec"), "1\n0\n0\n")
     adc = _on_grid(read_image(source / f"{stem}_adc.nii.gz", ndim=3), dwi)
     write_image(files["adc"], adc, dwi.affine, {**_kept(read_sidecar(source / f"{stem}_adc.nii.gz")), "Units": ADC_UNIT})
     flair = source / f"{stem}_flair.nii.gz"

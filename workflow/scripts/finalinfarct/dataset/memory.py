@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from finalinfarct.dataset.contract import patient_files
-from finalinfarct.dataset.images import sidecar_path
+from finalinfarct.dataset.images import sidecar_path, write_json
 
 CHECKED = Path(".snakemake") / "dataset_check.json"
 FOUND_BY_STEPS = Path("results") / "faults"
@@ -70,8 +70,7 @@ def remember_fault(root, participant_id, rule, code, fault, folder=FOUND_BY_STEP
         "code": code,
         "state_of_files": state_of_files(root, participant_id),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(path, content)
     return path
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from finalinfarct.dataset.files import require_file
+from finalinfarct.dataset.files import require_file, whole
 from finalinfarct.errors import InputError
 
 
@@ -50,8 +50,7 @@ def _check_rows(path, separator):
 
 
 def write_table(frame, path):
-    """Write a data frame as TSV (or CSV, by the ending of ``path``) without its index; missing is ``n/a``."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    separator = "," if path.suffix == ".csv" else "\t"
-    frame.to_csv(path, sep=separator, index=False, na_rep="n/a", lineterminator="\n", float_format="%.12g")
+    """Write a data frame as TSV (or CSV, by the ending of ``path``) whole or not at all, without its index; missing is ``n/a``."""
+    with whole(path) as partial:
+        separator = "," if partial.suffix == ".csv" else "\t"
+        frame.to_csv(partial, sep=separator, index=False, na_rep="n/a", lineterminator="\n", float_format="%.12g")

@@ -1,12 +1,10 @@
 """The perfusion-diffusion mismatch model, the clinical reference (paper section 2.4.3)."""
 
 import logging
-import os
-import shutil
-from pathlib import Path
 
 import numpy as np
 
+from finalinfarct.dataset.files import whole
 from finalinfarct.dataset.images import read_image, read_sidecar, same_grid, write_image
 from finalinfarct.errors import InputError
 
@@ -54,17 +52,11 @@ def predict_mismatch(patients, settings, output_folder):
     InputError
         A patient's images are not on one grid, or a status is unknown.
     """
-    output_folder = Path(output_folder)
-    partial = output_folder.with_name(f".{os.getpid()}.{output_folder.name}")
-    partial.mkdir(parents=True)
-    try:
+    with whole(output_folder) as partial:
+        partial.mkdir()
         for number, patient in enumerate(patients, start=1):
             name, mask = patient["participant_id"], _predict_patient(patient, settings["tmax_threshold_s"], partial)
             log.info("%s (%s): %d voxels of infarct (patient %d of %d)", name, patient["status"], mask.sum(), number, len(patients))
-        shutil.rmtree(output_folder, ignore_errors=True)
-        os.replace(partial, output_folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _predict_patient(patient, tmax_threshold_s, folder):

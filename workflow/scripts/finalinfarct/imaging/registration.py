@@ -1,5 +1,6 @@
 """Registration with ANTs (one composite transform per image) and resampling onto the up-sampled reference, in one interpolation."""
 
+import errno
 import logging
 import os
 import tempfile
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from finalinfarct.dataset.files import UNWRITABLE, whole
 from finalinfarct.dataset.images import read_image, read_sidecar, voxel_sizes, write_image
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.grids import upsampled_grid
@@ -62,9 +64,8 @@ def register(fixed, moving, transform, output, inverse, seed=1, threads=1):
     from ants.internal import get_pointer_string
 
     still, moved = _to_ants(_checked(fixed)), _to_ants(_checked(moving))
-    output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+    # ANTs chooses the ends of its files' names: they are made in a folder, whose name lets the next attempt remove it after a kill.
+    with whole(output) as first, whole(inverse) as second, tempfile.TemporaryDirectory(first.name, ".0.", first.parent) as folder:
         prefix = str(Path(folder) / "stage")
         images = {"fixed": get_pointer_string(still), "moving": get_pointer_string(moved)}
         arguments = _arguments(images, read_image(fixed), transform, prefix, seed)
@@ -72,8 +73,13 @@ def register(fixed, moving, transform, output, inverse, seed=1, threads=1):
             ants.registration(arguments, None)
         except RuntimeError as fault:
             raise InputError(moving, f"registration to {fixed} failed ({fault})", "look at both images; they must show the same head") from None
-        os.replace(f"{prefix}Composite.h5", output)
-        os.replace(f"{prefix}InverseComposite.h5", inverse)
+        for target, path, made in ((output, first, "Composite.h5"), (inverse, second, "InverseComposite.h5")):
+            try:
+                ants.read_transform(f"{prefix}{made}")
+            except Exception:  # ITK's own, and ANTs' where there is no file
+                # ANTs takes a file that it could not write, or not to its end, for a success.
+                raise InputError(target, f"cannot be written whole (most likely: {os.strerror(errno.ENOSPC)})", UNWRITABLE[errno.ENOSPC]) from None
+            os.replace(f"{prefix}{made}", path)
     LOGGER.info("registered %s to %s (%s)", moving, fixed, transform)
 
 

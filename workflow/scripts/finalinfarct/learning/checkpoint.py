@@ -3,12 +3,13 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 from pathlib import Path
 
 import numpy as np
+
+from finalinfarct.dataset.files import whole
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,9 @@ class Checkpoint:
         if time.monotonic() - self._written < self.interval_s:
             return
         progress, arrays = state()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(f".{os.getpid()}.{self.path.name}")
         named = {f"{name}/{number}": array for name, values in arrays.items() for number, array in enumerate(values)}
-        np.savez(partial, progress=json.dumps(progress), **named)
-        os.replace(partial, self.path)
+        with whole(self.path) as partial:
+            np.savez(partial, progress=json.dumps(progress), **named)
         self._written = time.monotonic()
 
     def read(self):

@@ -1,7 +1,6 @@
 """Cross-validation: which patient is tested where, and who trains and validates each model."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -154,10 +153,7 @@ def _fold_faults(folds):
 
 def write_folds(folds, path):
     """Write folds as JSON, whole or not at all."""
-    path = Path(path)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
-    write_json(partial, folds)
-    os.replace(partial, path)
+    write_json(path, folds)
 
 
 def read_folds(path):

@@ -1,13 +1,14 @@
 """Out-of-fold prediction: every model predicts all test patients of its fold, of both statuses, on all slices."""
 
+import hashlib
+import json
 import logging
-import os
-import shutil
 import warnings
 from pathlib import Path
 
 import numpy as np
 
+from finalinfarct.dataset.files import whole
 from finalinfarct.dataset.images import write_image
 from finalinfarct.errors import InputError
 from finalinfarct.learning.backend import load_step
@@ -60,10 +61,8 @@ def predict_family(folds, weights, patients, inputs, fusion, matrix, settings, t
     step.configure(threads, settings.get("seed", 0))
     network = network_from_settings(fusion, inputs, matrix, settings)
     infer = step.make_inference(network)
-    output_folder = Path(output_folder)
-    partial = output_folder.with_name(f".{os.getpid()}.{output_folder.name}")
-    partial.mkdir(parents=True)
-    try:
+    with whole(output_folder) as partial:
+        partial.mkdir()
         done, total = 0, sum(map(len, test.values()))
         for fold, participants in test.items():
             load_weights(network, weights[fold])
@@ -77,10 +76,6 @@ def predict_family(folds, weights, patients, inputs, fusion, matrix, settings, t
                 write_image(partial / f"{stem}_mask.nii.gz", mask, affine, mask_about, dtype=np.uint8)
                 done += 1
                 log.info("%s (fold %s): %d voxels of infarct (patient %d of %d)", participant, fold, int(mask.sum()), done, total)
-        shutil.rmtree(output_folder, ignore_errors=True)
-        os.replace(partial, output_folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def predict_volume(infer, images, inputs, matrix, batch_size):
@@ -114,6 +109,25 @@ def predict_volume(infer, images, inputs, matrix, batch_size):
 def predicted_mask(probability, threshold):
     """Predicted infarct, uint8: where the lesion probability is at least ``threshold``."""
     return (probability >= np.float32(threshold)).astype(np.uint8)
+
+
+def check_weights(weights, environment):
+    """Refuse a weights file that is not the one that its training wrote: HDF5 would read damaged weights as others.
+
+    Parameters
+    ----------
+    weights, environment : str or Path
+        ``.weights.h5`` file, and the ``environment.json`` of its training, which holds its SHA-256.
+
+    Raises
+    ------
+    InputError
+        The two do not belong together.
+    """
+    with open(weights, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != json.loads(Path(environment).read_text(encoding="utf-8")).get("weights_sha256"):
+        raise InputError(weights, f"not the weights that {environment} tells of", "remove both, and train the model again")
 
 
 def load_weights(network, path):

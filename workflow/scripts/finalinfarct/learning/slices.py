@@ -1,11 +1,12 @@
 """The slices that networks are trained on: packed once into one file, read by patient and by input."""
 
+import io
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
 
+from finalinfarct.dataset.files import whole
 from finalinfarct.dataset.images import read_image, same_grid
 from finalinfarct.errors import InputError
 
@@ -71,21 +72,37 @@ def pack_slices(patients, inputs, output):
     """
     import h5py
 
-    output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{os.getpid()}.{output.name}")
-    try:
-        with h5py.File(partial, "w") as file:
-            for number, patient in enumerate(patients, start=1):
-                count = _append_patient(file, patient, inputs)
-                log.info("%s: %d slices with final lesion (patient %d of %d)", patient["participant_id"], count, number, len(patients))
-            if "images" not in file:
-                raise InputError(output, "no patient has a slice with final lesion", "check the final lesion masks")
-            file.attrs["inputs"] = list(inputs)
-            file.attrs["participants"] = [patient["participant_id"] for patient in patients]
-        os.replace(partial, output)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(output) as partial, _Sink(partial) as sink, h5py.File(sink, "w") as file:
+        for number, patient in enumerate(patients, start=1):
+            count = _append_patient(file, patient, inputs)
+            log.info("%s: %d slices with final lesion (patient %d of %d)", patient["participant_id"], count, number, len(patients))
+        if "images" not in file:
+            raise InputError(output, "no patient has a slice with final lesion", "check the final lesion masks")
+        file.attrs["inputs"] = list(inputs)
+        file.attrs["participants"] = [patient["participant_id"] for patient in patients]
+
+
+class _Sink(io.FileIO):
+    """A file for HDF5 that takes everything and complains at the end: HDF5 2.0 crashes the process when a write fails in its hands."""
+
+    fault = None
+
+    def __init__(self, path):
+        super().__init__(path, "w+")
+
+    def write(self, data):
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[super().write(rest) :]
+        except OSError as fault:
+            self.fault = self.fault or fault
+        return len(data)
+
+    def __exit__(self, *raised):
+        super().__exit__(*raised)
+        if self.fault:
+            raise self.fault
 
 
 def _append_patient(file, patient, inputs):
@@ -113,7 +130,9 @@ def _append_patient(file, patient, inputs):
     }
     for name, values in columns.items():
         if name not in file:
-            file.create_dataset(name, data=values, maxshape=(None, *values.shape[1:]), chunks=(1, *values.shape[1:]) if values.ndim > 1 else (1024,))
+            chunks = (1, *values.shape[1:]) if values.ndim > 1 else (1024,)
+            # Check sums, so that damaged slices are not read as others; HDF5 has none for texts.
+            file.create_dataset(name, data=values, maxshape=(None, *values.shape[1:]), chunks=chunks, fletcher32=values.dtype.kind != "O")
             continue
         dataset = file[name]
         if dataset.shape[1:] != values.shape[1:]:
@@ -155,21 +174,25 @@ def load_slices(path, participants, inputs):
     if not path.exists():
         raise InputError(path, "the file does not exist", "let the workflow make it")
     try:
-        file = h5py.File(path, "r")
-    except OSError as fault:
+        with h5py.File(path, "r") as file:
+            return _read_slices(path, file, participants, inputs)
+    except InputError:
+        raise
+    except Exception as fault:  # h5py raises several types for damaged files
         raise InputError(path, f"unreadable HDF5 file ({fault})", "remove it and let the workflow make it again") from None
-    with file:
-        known = list(file.attrs["inputs"])
-        absent = [name for name in inputs if name not in known] + sorted(set(participants) - set(file.attrs["participants"]))
-        if absent:
-            raise InputError(path, f"{', '.join(absent)} not in the file", "remove it and let the workflow make it again")
-        rows = np.flatnonzero(np.isin(file["participant_id"].asstr()[:], list(participants)))
-        if not rows.size:
-            raise InputError(
-                path, f"no slice with final lesion among {len(participants)} patients", "include patients whose final lesion is not empty"
-            )
-        channels = [known.index(name) for name in inputs]
-        images = np.empty((rows.size, *file["images"].shape[1:3], len(channels)), np.float32)
-        for target, row in enumerate(rows):
-            images[target] = file["images"][row][..., channels]
-        return images, file["labels"][:][rows]
+
+
+def _read_slices(path, file, participants, inputs):
+    """Read what ``load_slices`` returns from the open file; each chunk is read against its check sum."""
+    known = list(file.attrs["inputs"])
+    absent = [name for name in inputs if name not in known] + sorted(set(participants) - set(file.attrs["participants"]))
+    if absent:
+        raise InputError(path, f"{', '.join(absent)} not in the file", "remove it and let the workflow make it again")
+    rows = np.flatnonzero(np.isin(file["participant_id"].asstr()[:], list(participants)))
+    if not rows.size:
+        raise InputError(path, f"no slice with final lesion among {len(participants)} patients", "include patients whose final lesion is not empty")
+    channels = [known.index(name) for name in inputs]
+    images = np.empty((rows.size, *file["images"].shape[1:3], len(channels)), np.float32)
+    for target, row in enumerate(rows):
+        images[target] = file["images"][row][..., channels]
+    return images, file["labels"][:][rows]

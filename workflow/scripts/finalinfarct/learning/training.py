@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import logging
-import os
 import platform
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from finalinfarct.dataset.files import whole
 from finalinfarct.dataset.images import write_json
 from finalinfarct.errors import InputError
 from finalinfarct.learning.backend import choose_precision, load_step
@@ -24,6 +24,7 @@ from finalinfarct.learning.schedule import EarlyStopping, learning_rate
 from finalinfarct.learning.slices import load_slices
 
 HISTORY_COLUMNS = ("epoch", "loss", "validation_dice", "learning_rate", "seconds")
+RESERVED_BYTES = 2**21  # what HDF5 may add to the weights themselves
 log = logging.getLogger(__name__)
 
 
@@ -133,6 +134,7 @@ def train(
         "slices": {part: len(data[part][0]) for part in data},
         "epochs": progress.epoch,
         "best_epoch": max(progress.history, key=lambda row: row["validation_dice"])["epoch"],
+        "weights_sha256": _sha256(weights_out),
         "timing": {"seconds": round(time.perf_counter() - begin, 1), "resumed_after_epoch": progress.resumed},
     }
     write_json(environment_out, environment)
@@ -233,18 +235,15 @@ def _validation_dice(validate, images, labels, size):
 
 def _save_weights(network, path):
     """Write a Keras weights file, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
-    network.save_weights(partial)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        # HDF5 crashes the process on a full disk, so that Python asks for the space first.
+        partial.write_bytes(bytes(RESERVED_BYTES + sum(weights.nbytes for weights in network.get_weights())))
+        network.save_weights(partial)
 
 
 def _write_history(history, path):
     """Write the history as CSV, one row an epoch."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, HISTORY_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: row[key] if key == "epoch" else f"{row[key]:.6g}" for key in HISTORY_COLUMNS} for row in history)

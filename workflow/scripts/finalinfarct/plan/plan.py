@@ -1,11 +1,14 @@
 """The lists that the rules need, known when the DAG is built: patients, their images, transforms and model families."""
 
 import logging
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 from finalinfarct.dataset.check import Fault, check_dataset, report_faults
 from finalinfarct.dataset.contract import patient_files
+from finalinfarct.dataset.files import unwritable
 from finalinfarct.dataset.memory import CheckMemory, remembered_faults
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import check_method
@@ -75,6 +78,8 @@ class Plan:
         self.folds = list(range(1, config["folds"]["number"] + 1))
         self.code = code_hash
         self.sources = analysis_sources()
+        # A patient's files are asked for by a dozen rules, and each time looked for on the disk.
+        self.files = cache(partial(patient_files, self.root))
         self._positions = {name: number for number, name in enumerate(self.patients, start=1)}
 
     def _simulated_patients(self):
@@ -129,27 +134,27 @@ class Plan:
         """Whether the dataset holds, or will hold, a patient's file (a key of ``patient_files``)."""
         if self.simulated:
             return name in SIMULATED_FILES or (name in SIMULATED_H3_FILES and self.cohort(participant)["reperfusion"] == "h3_perfusion")
-        return patient_files(self.root, participant)[name].exists()
+        return self.files(participant)[name].exists()
 
     def raw(self, name):
         """Return an input function for a file of the dataset; an absent optional file is an empty list. Session h3 chooses the H3 file."""
 
         def path(wildcards):
             key = f"h3_{name}" if getattr(wildcards, "session", "baseline") == "h3" else name
-            return str(patient_files(self.root, wildcards.participant)[key]) if self.has(wildcards.participant, key) else []
+            return str(self.files(wildcards.participant)[key]) if self.has(wildcards.participant, key) else []
 
         return path
 
     def all_raw(self, wildcards):
         """Return every file of the dataset that the analysis may read (an input function)."""
         names = patient_files(self.root, "sub-0")
-        return [str(patient_files(self.root, patient)[name]) for patient in self.patients for name in names if self.has(patient, name)]
+        return [str(self.files(patient)[name]) for patient in self.patients for name in names if self.has(patient, name)]
 
     def raw_images(self):
         """Return the raw images of the dataset by participant, masks left out."""
         masks = {"final_lesion", "dwi_lesion", "aif_mask", "h3_aif_mask", "bval"}
         names = [name for name in patient_files(self.root, "sub-0") if name not in masks]
-        return {patient: [str(patient_files(self.root, patient)[name]) for name in names if self.has(patient, name)] for patient in self.patients}
+        return {patient: [str(self.files(patient)[name]) for name in names if self.has(patient, name)] for patient in self.patients}
 
     def pattern(self, series):
         """Return the regular expression of the patients with (True) or without (False) a raw perfusion series."""
@@ -179,7 +184,7 @@ class Plan:
         """Return the native image that stands for ``{image}`` in its registration to the reference (an input function)."""
         name, image = wildcards.participant, wildcards.image
         if image in ("flair", "followup"):
-            return str(patient_files(self.root, name)["flair" if image == "flair" else "followup_flair"])
+            return str(self.files(name)["flair" if image == "flair" else "followup_flair"])
         session = "h3" if image == "h3" else "baseline"
         return f"results/maps/{name}/{name}_ses-{session}_{REFERENCE_IMAGE['dwi' if image == 'dwi' else 'dsc']}.nii.gz"
 
@@ -263,6 +268,16 @@ class Plan:
         """Return the prediction folders of the status-specific models and of the mismatch model, by name."""
         folders = {name: "results/predictions/" + "/".join(("late", "-".join(INPUTS), name)) for name in TRAINING_SETS[1:]}
         return {**folders, "mismatch": "results/predictions/mismatch"}
+
+    def unwritable_results(self):
+        """Return what to say where ``results`` may not be written to, or None; snakemake alone would end in a traceback."""
+        folder = Path("results")
+        try:
+            if folder.exists():
+                TemporaryFile(dir=folder).close()
+        except OSError as fault:
+            return str(unwritable(fault, folder) or fault)
+        return None
 
     def closing_words(self):
         """Return what a finished run prints: tables 2 and 3 where they were made, where all tables are, and the page beside the paper."""

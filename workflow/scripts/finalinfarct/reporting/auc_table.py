@@ -1,10 +1,10 @@
 """AUC of the networks against the mismatch model in three modes, beside the values of section 3.2 of the paper."""
 
 import math
-from pathlib import Path
 
 import pandas as pd
 
+from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.evaluation.statistics import stars
 from finalinfarct.reporting import notes
@@ -57,7 +57,7 @@ def write_auc(metrics, printed, out_csv, out_md, simulated=False):
     counts = [f"{row.panel} {METHOD[row.row]}, {row.metric}: {row.n_undefined}" for row in cells.itertuples() if row.n_undefined]
     undefined = [f"Patients whose AUC is undefined are in no average: {'; '.join(counts)}."] if counts else []
     page = document("AUC of CNN-based and perfusion-diffusion mismatch models", CAPTION, sections, [*undefined, *notes.AUC], simulated)
-    Path(out_md).write_text(page, encoding="utf-8")
+    write_text(out_md, page)
 
 
 def _printed(path):

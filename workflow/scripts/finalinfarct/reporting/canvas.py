@@ -6,6 +6,8 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
+from finalinfarct.dataset.files import whole
+
 MM_PER_INCH = 25.4
 COLUMN_MM, PAGE_MM = 90.0, 190.0
 DPI = 300
@@ -87,8 +89,8 @@ def save(figure, *paths):
         Files, ``.svg`` or ``.png`` (300 dpi); folders are made.
     """
     for path in map(Path, paths):
-        path.parent.mkdir(parents=True, exist_ok=True)
         undated = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-        figure.savefig(path, dpi=DPI, metadata=undated)
-        if path.suffix == ".svg":
-            path.write_text(_numbered_clips(path.read_text(encoding="utf-8")), encoding="utf-8")
+        with whole(path) as partial:
+            figure.savefig(partial, dpi=DPI, metadata=undated)
+            if path.suffix == ".svg":
+                partial.write_text(_numbered_clips(partial.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,8 +1,8 @@
 """TRIPOD+AI, the reporting guideline for prediction models (Collins 2024, BMJ 385:e078378), answered as far as a run knows the answers."""
 
 from collections import Counter
-from pathlib import Path
 
+from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.learning.folds import read_folds
@@ -33,7 +33,7 @@ def write_checklist(files, settings, output):
         "the items themselves."
     )
     page = document("TRIPOD+AI checklist", caption, [("Items", pipe_table(("Item", "Topic", "Answer"), rows))], [], settings["simulated"])
-    Path(output).write_text(page, encoding="utf-8")
+    write_text(output, page)
 
 
 def _items(inclusion, folds, files, settings):

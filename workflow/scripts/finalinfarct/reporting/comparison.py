@@ -2,10 +2,10 @@
 
 import math
 from itertools import groupby
-from pathlib import Path
 
 import pandas as pd
 
+from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.reporting import notes
 from finalinfarct.reporting.encoder import PRINTED_MATRIX
@@ -96,7 +96,7 @@ def write_comparison(files, hausdorff, out_csv, out_html, simulated=False):
     by_table = {name: list(group) for name, group in groupby(rows, key=lambda row: row["table"])}
     sections = [("Overview", _overview(by_table)), ("Where the paper contradicts itself", notes_list(notes.GENERAL))]
     sections += [(TITLES[name], _section(name, group)) for name, group in by_table.items()]
-    Path(out_html).write_text(page("Comparison with the paper", LEAD, sections, BANNER if simulated else None), encoding="utf-8")
+    write_text(out_html, page("Comparison with the paper", LEAD, sections, BANNER if simulated else None))
 
 
 def _encoder_rows(path):

@@ -1,9 +1,8 @@
 """Table 1: layers and shapes of the encoder, read off the network itself, with the numbers of trainable parameters."""
 
-from pathlib import Path
-
 import pandas as pd
 
+from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.reporting.markdown import document, pipe_table
 
@@ -63,7 +62,7 @@ def write_table1(encoder_rows, parameter_counts, out_csv, out_md):
         f"The paper's matrix is {PRINTED_MATRIX}x{PRINTED_MATRIX}, this run's {matrix}x{matrix}: heights and widths scale with it, channels do not."
     ]
     page = document("Table 1. Encoder of the late-fusion U-Net", caption, parts, remark if matrix != PRINTED_MATRIX else [], simulated=False)
-    Path(out_md).write_text(page, encoding="utf-8")
+    write_text(out_md, page)
 
 
 def _shape(shape):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from finalinfarct.dataset.files import write_text
 from finalinfarct.errors import InputError
 from finalinfarct.reporting.canvas import BLUE, GREEN, GREY, ORANGE, PAGE_MM, PURPLE, SKY, footnote, new_figure, save
 from finalinfarct.reporting.markdown import document, fixed, mean_and_sd, pipe_table
@@ -67,7 +68,7 @@ def write_model_card(environments, histories, metrics, hausdorff, simulated, car
         f"{len(records)} networks, one per fold of the cross-validation; weights, history and record of each stand in the folders beside this page."
     )
     page = document(f"Model card: {family}", caption, sections, LIMITS, simulated)
-    Path(card).write_text(page, encoding="utf-8")
+    write_text(card, page)
 
 
 def _network(record):

@@ -1,10 +1,9 @@
 """Table A.5: baseline characteristics of the included patients."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
+from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
@@ -74,7 +73,7 @@ def write_table_a5(participants, inclusion, volumes, printed, out_csv, out_md, s
     if simulated:
         remarks.append("The simulation draws these variables from distributions fitted to the printed ones, so agreement here shows nothing else.")
     page = document("Table A.5. Baseline characteristics", caption, [("Patients", body)], remarks, simulated)
-    Path(out_md).write_text(page, encoding="utf-8")
+    write_text(out_md, page)
 
 
 def included_patients(participants, inclusion, volumes):

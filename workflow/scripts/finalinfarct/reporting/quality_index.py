@@ -3,6 +3,7 @@
 from html import escape
 from pathlib import Path
 
+from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.evaluation.quality import STANDS_OUT
 from finalinfarct.imaging.quality import NUMBERS
@@ -43,7 +44,7 @@ def write_quality_index(quality, strips, simulated, output):
     body = "".join(map(paragraph, READING)) + table(["rank", "patient", "cohort", "suspicion", "flags", "why"], [(None, rows)])
     sections = [("Patients", body), ("Numbers of the cohorts", paragraph("Median and range.") + _cohorts(patients))]
     Path(output).parent.mkdir(parents=True, exist_ok=True)
-    Path(output).write_text(page("Image quality", LEAD, sections, SIMULATED_BANNER if simulated else None), encoding="utf-8")
+    write_text(output, page("Image quality", LEAD, sections, SIMULATED_BANNER if simulated else None))
 
 
 def _row(patient, strip):

@@ -5,6 +5,7 @@ import json
 from html import escape
 from pathlib import Path
 
+from finalinfarct.dataset.files import whole, write_text
 from finalinfarct.imaging.quality import NUMBERS, SESSIONS, measure_quality
 from finalinfarct.reporting import quality_words as words
 from finalinfarct.reporting.canvas import SIMULATED
@@ -60,8 +61,9 @@ def write_quality(participant, cohort, files, thresholds, simulated, numbers, ht
     ]
     lead = (f"Image quality of one patient of the cohort `{cohort}`. {MEASURED}", f"{ORDER} The patient's left is on the right of every picture.")
     Path(html).parent.mkdir(parents=True, exist_ok=True)
-    Path(html).write_text(page(participant, lead, sections, SIMULATED_BANNER if simulated else None), encoding="utf-8")
-    Path(png).write_bytes(draw_strip(patient))
+    write_text(html, page(participant, lead, sections, SIMULATED_BANNER if simulated else None))
+    with whole(png) as partial:
+        partial.write_bytes(draw_strip(patient))
 
 
 def embedded(png, description, style="display:block; max-width:100%; margin:10px 0"):

@@ -1,9 +1,8 @@
 """Tables 2, 3, 4 and C.6 of the paper as CSV in long form and as Markdown in the printed layout, with the printed numbers below."""
 
-from pathlib import Path
-
 import numpy as np
 
+from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.reporting import notes
 from finalinfarct.reporting.encoder import write_table1
@@ -128,7 +127,7 @@ def _write(table, title, caption, panels, metrics, printed, out_csv, out_md, hau
     about = f"{caption} DSC: Dice similarity coefficient; VS: volumetric similarity; HD: Hausdorff distance in {hausdorff}."
     write_table(cells, out_csv)
     page = document(title, about, sections, [*_undefined(cells, panels), *notes.OF_TABLE[table]], simulated)
-    Path(out_md).write_text(page, encoding="utf-8")
+    write_text(out_md, page)
 
 
 def patients_of(cells, panel):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
 from finalinfarct.evaluation.responders import DSC_BELOW, VOLUME_EXCESS_PERCENT
@@ -80,7 +81,7 @@ def write_text_results(files, printed, out_csv, out_md, simulated=False):
         header = ("Number", "This run", "Printed", "n", "Note")
         sections.append((where[0].upper() + where[1:], pipe_table(header, [_line(row) for row in group.to_dict("records")])))
     page = document("Numbers in the text of the paper", CAPTION, sections, [*dict.fromkeys(frame["contradiction"].dropna())], simulated)
-    Path(out_md).write_text(page, encoding="utf-8")
+    write_text(out_md, page)
 
 
 def is_p_value(fact):

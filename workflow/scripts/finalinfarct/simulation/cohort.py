@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from finalinfarct.dataset.contract import TRUTH_FOLDER
+from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.images import write_image, write_json
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.simulation import signals
@@ -91,9 +92,9 @@ def simulate_participants(settings, dataset):
     for name, title in (("lesions", "Simulated expert lesion masks"), (TRUTH_FOLDER, "Hidden truth of the simulated cohort")):
         folder = dataset / "derivatives" / name
         write_json(folder / "dataset_description.json", common | {"Name": title, "DatasetType": "derivative"})
-    (dataset / "README").write_text(README, encoding="utf-8")
+    write_text(dataset / "README", README)
     ignored = ["*_dsc.*", *(f"**/perf/*_{name}.*" for name in ("Tmax", "CBF", "CBV"))]
-    (dataset / ".bidsignore").write_text("\n".join(ignored) + "\n", encoding="utf-8")
+    write_text(dataset / ".bidsignore", "\n".join(ignored) + "\n")
 
 
 def simulate_patient(participant_id, settings, dataset, sessions=("baseline", "followup")):
@@ -160,9 +161,9 @@ def _write_diffusion(patient, settings, folders):
     }
     write_image(path, scan["series"], affine, sidecar, np.int16)
     base = str(path).removesuffix(".nii.gz")
-    Path(base + ".bval").write_text("0 1000\n", encoding="utf-8")
+    write_text(base + ".bval", "0 1000\n")
     # b1000 is the mean of three orthogonal directions: its "direction" is their sum
-    Path(base + ".bvec").write_text("0 0.577350\n" * 3, encoding="utf-8")
+    write_text(base + ".bvec", "0 0.577350\n" * 3)
     note = {"Type": "Lesion", "Manual": True, "Description": "DWI lesion. " + DESCRIPTION}
     write_image(folders.lesion("baseline", "dwi"), scan["expert"], affine, note, np.uint8)
     for name, volume in scan["truth"].items():

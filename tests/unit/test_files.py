@@ -1,0 +1,69 @@
+"""Files are written whole or not at all."""
+
+import errno
+
+import h5py
+import numpy as np
+import pytest
+
+from finalinfarct.dataset.files import unwritable, whole, write_text
+from finalinfarct.errors import InputError
+from finalinfarct.learning.slices import _Sink
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_takes_its_place_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "table.tsv"
+    with whole(path) as partial:
+        partial.write_text("half", encoding="utf-8")
+        assert names(path.parent) == [partial.name] and partial.suffix == ".tsv"
+        partial.write_text("whole", encoding="utf-8")
+    assert names(path.parent) == ["table.tsv"] and path.read_text(encoding="utf-8") == "whole"
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), ValueError("wrong"), OSError(errno.EIO, "broken")])
+def test_what_was_there_stays_when_the_block_fails(tmp_path, fault):
+    path = tmp_path / "table.tsv"
+    write_text(path, "before")
+    with pytest.raises(type(fault)) as raised, whole(path) as partial:
+        partial.write_text("half", encoding="utf-8")
+        raise fault
+    assert raised.value is fault
+    assert names(tmp_path) == ["table.tsv"] and path.read_text(encoding="utf-8") == "before"
+
+
+def test_a_folder_replaces_a_folder(tmp_path):
+    folder = tmp_path / "predictions"
+    for name in ("first", "second"):
+        with whole(folder) as partial:
+            partial.mkdir()
+            write_text(partial / name, name)
+    assert names(folder) == ["second"] and names(tmp_path) == ["predictions"]
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    (tmp_path / ".123.table.tsv").write_text("half", encoding="utf-8")
+    (tmp_path / ".0.abc.123.table.tsv").mkdir()
+    others = {".123.other.tsv", "table.tsv.bak", "1.table.tsv"}
+    for name in others:
+        (tmp_path / name).touch()
+    write_text(tmp_path / "table.tsv", "whole")
+    assert set(names(tmp_path)) == {"table.tsv", *others}
+
+
+@pytest.mark.parametrize(("number", "mend"), [("ENOSPC", "free space"), ("EDQUOT", "quota"), ("EROFS", "writable"), ("EACCES", "writable")])
+def test_fault_of_the_disk_names_the_file_and_the_mend(tmp_path, number, mend):
+    with pytest.raises(InputError, match=f"table.tsv: cannot be written .*Mend: .*{mend}"), whole(tmp_path / "table.tsv"):
+        raise OSError(getattr(errno, number), "said by a library")
+    assert unwritable(OSError(errno.EIO, "broken"), tmp_path) is None
+
+
+def test_hdf5_on_a_full_disk_raises_at_the_end_and_does_not_crash():
+    """Writing to /dev/full fails as on a full disk."""
+    with pytest.raises(OSError, match="No space left") as raised, _Sink("/dev/full") as sink, h5py.File(sink, "w") as file:
+        for number in range(20):
+            file.create_dataset(f"slices-{number}", data=np.random.default_rng(0).random((64, 64)), chunks=(1, 64), fletcher32=True)
+    assert raised.value.errno == errno.ENOSPC

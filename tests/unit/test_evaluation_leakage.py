@@ -135,7 +135,7 @@ def test_truth_as_input_and_simulation_imported(run, tmp_path):
 
 
 class Job:
-    log = ()
+    log, wildcards, config = (), {}, {"dataset": {"path": "bids", "simulated": True}}
 
 
 @pytest.mark.parametrize("name", ["delay.nii.gz", "status.json"])

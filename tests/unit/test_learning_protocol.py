@@ -15,7 +15,7 @@ def test_paper_configuration_is_the_protocol(config):
     fixed = {
         **{"batch_size": 12, "epochs": 500, "learning_rate": 1e-4, "learning_rate_decay": 5e-4, "l2": 2e-4, "dropout": 0.5, "lesion_weight": 8},
         **{"dice_denominator": "squared", "batch_normalization_momentum": 0.99, "batch_normalization_epsilon": 1e-3, "initializer": "glorot_uniform"},
-        **{"early_stopping": {"minimum_improvement": 0.005, "patience": 100}, "weights": "best", "precision": "float32"},
+        **{"early_stopping": {"minimum_improvement": 0.005, "patience": 100}, "weights": "best"},
     }
     assert {key: config["training"][key] for key in fixed} == fixed
     assert config["folds"]["number"] == 5 and config["folds"]["validation_fraction"] == 0.1

@@ -31,7 +31,10 @@ def cluster(tmp_path_factory):
     memory = psutil.virtual_memory().total // 2**20
     node = SingleNode(tmp_path_factory.mktemp("slurm"), cpus=os.cpu_count(), memory=memory - 1000)
     try:
-        node.start()
+        try:
+            node.start()
+        except (OSError, RuntimeError, subprocess.TimeoutExpired) as fault:  # such as a machine whose name does not resolve
+            pytest.skip(f"SLURM is installed but does not start here: {fault}")
         yield node
     finally:
         node.stop()

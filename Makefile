@@ -27,7 +27,7 @@ test: install
 test-slurm: install
 	$(BIN)/python -m pytest tests/slurm
 
-# Kills, full disks, damaged files, changes: a quarter to three quarters of an hour. Full disks need a small disk to be mounted, which only root may.
+# Kills, full disks, damaged files, changes: some twenty minutes. Full disks need a small disk to be mounted, which only root may.
 test-faults: install
 	$(BIN)/python -m pytest tests/faults
 

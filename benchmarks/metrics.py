@@ -11,8 +11,8 @@ import time
 import numpy as np
 from scipy import ndimage
 
-from finalinfarct.evaluation.auc import affected_hemisphere, auc_modes, tissue_at_risk
-from finalinfarct.evaluation.metrics import hausdorff_distances, segmentation_metrics
+from finalinfarct.evaluation.family import patient_metrics
+from finalinfarct.evaluation.metrics import hausdorff_distances
 
 SHAPE, SIZES_MM = (192, 192, 24), (1.25, 1.25, 5.0)
 
@@ -32,18 +32,12 @@ def example(seed=1):
     return brain, truth, probability > 0.5, probability, tmax, brain & (score > -0.5)
 
 
-def all_metrics(brain, truth, prediction, probability, tmax, diffusion):
-    """Return every metric of results/metrics.tsv of one patient."""
-    hemisphere = affected_hemisphere(diffusion, tmax, brain, np.diag([*SIZES_MM, 1.0]))
-    at_risk = tissue_at_risk(diffusion, tmax, brain, hemisphere)
-    return segmentation_metrics(prediction, truth, SIZES_MM) | auc_modes(probability, truth, brain, at_risk, hemisphere, 1)
-
-
 def programs(images):
     """Functions to time, by name, each without arguments."""
-    truth, prediction = images[1:3]
+    brain, truth, prediction, probability, tmax, diffusion = images
+    affine = np.diag([*SIZES_MM, 1.0])
     timed = {
-        "finalinfarct, all metrics": lambda: all_metrics(*images),
+        "finalinfarct, all metrics": lambda: patient_metrics(prediction, probability, truth, brain, diffusion, tmax, affine, 1),
         "finalinfarct, Hausdorff and 95th percentile in mm": lambda: hausdorff_distances(prediction, truth, SIZES_MM),
     }
     try:

@@ -1,7 +1,8 @@
-"""Whether a file can be read at all, and writing that leaves a whole file or none."""
+"""Whether a file can be read at all, its hash, and writing that leaves a whole file or none."""
 
 import errno
 import glob
+import hashlib
 import os
 import shutil
 import stat
@@ -66,6 +67,12 @@ def whole(path):
             _remove(partial)
     except OSError as fault:
         raise unwritable(fault, path) or fault from None
+
+
+def sha256(path):
+    """Return the SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unwritable(fault, path):

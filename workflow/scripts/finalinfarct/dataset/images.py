@@ -131,10 +131,8 @@ def read_image(path, ndim=None):
 
     Parameters
     ----------
-    path : str or Path
-        ``.nii`` or ``.nii.gz`` file.
-    ndim : int or tuple of int, optional
-        Numbers of dimensions that the image may have.
+    path, ndim
+        As for ``read_header``.
 
     Returns
     -------

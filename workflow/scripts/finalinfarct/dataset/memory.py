@@ -6,11 +6,13 @@ see, since it reads the voxels, are kept too, so that the next run refuses or ex
 
 import hashlib
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 
 from finalinfarct.dataset.contract import patient_files
+from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.images import sidecar_path, write_json
+from finalinfarct.errors import InputError
 
 CHECKED = Path(".snakemake") / "dataset_check.json"
 FOUND_BY_STEPS = Path("results") / "faults"
@@ -44,13 +46,9 @@ class CheckMemory:
         """Write what was asked for, and forget the rest; a folder that cannot be written is no fault."""
         if self.used == self.known:
             return
-        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        try:
-            self.path.parent.mkdir(exist_ok=True)
-            partial.write_text(json.dumps(self.used), encoding="utf-8")
-            os.replace(partial, self.path)
-        except OSError:
-            pass
+        # Processes of two jobs may write at once: the one whose file the other has taken for left over gives way.
+        with suppress(OSError, InputError):
+            write_text(self.path, json.dumps(self.used))
 
 
 def state_of_files(root, participant_id):
@@ -95,7 +93,10 @@ def remembered_faults(root, patients, codes, folder=FOUND_BY_STEPS):
     """
     faults = []
     for path in sorted(Path(folder).glob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            continue  # not written here; the step will meet its fault again
         name = content["participant_id"]
         if name in patients and content["code"] in codes() and content["state_of_files"] == state_of_files(root, name):
             faults.append((name, content["file"], content["found"], content["mend"]))

@@ -8,7 +8,7 @@ from finalinfarct.dataset.images import read_image, same_grid, voxel_sizes
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
 from finalinfarct.evaluation.auc import AUC_MODES, affected_hemisphere, auc_modes, tissue_at_risk
-from finalinfarct.evaluation.metrics import SEGMENTATION_METRICS, segmentation_metrics
+from finalinfarct.evaluation.metrics import SEGMENTATION_METRICS, bounding_box, segmentation_metrics
 
 KEYS = ("participant_id", "status", "method", "fusion", "inputs", "training_set", "fold")
 COLUMNS = (*KEYS, "metric", "value")
@@ -62,11 +62,37 @@ def evaluate_patient(patient, seed):
     truth, brain, lesion = (images[name] > 0.5 for name in ("final_lesion", "brain_mask", "diffusion_lesion"))
     if not brain.any():
         raise InputError(patient["brain_mask"], "the brain mask is empty", "make it again, or correct it")
-    hemisphere = affected_hemisphere(lesion, tmax, brain, mask.affine)
-    at_risk = tissue_at_risk(lesion, tmax, brain, hemisphere)
-    score = images.get("probability", prediction)
-    draw = [seed, *patient["participant_id"].encode()]
-    return segmentation_metrics(prediction, truth, voxel_sizes(mask.affine)) | auc_modes(score, truth, brain, at_risk, hemisphere, draw)
+    score, draw = images.get("probability", prediction), [seed, *patient["participant_id"].encode()]
+    return patient_metrics(prediction, score, truth, brain, lesion, tmax, mask.affine, draw)
+
+
+def patient_metrics(prediction, score, truth, brain, diffusion_lesion, tmax, affine, seed):
+    """Return all metrics of one prediction.
+
+    Parameters
+    ----------
+    prediction, truth, brain, diffusion_lesion : numpy.ndarray
+        bool, (X, Y, Z); the brain is not empty.
+    score : numpy.ndarray
+        Lesion probability, or the prediction itself, (X, Y, Z).
+    tmax : numpy.ndarray
+        s, (X, Y, Z).
+    affine : numpy.ndarray
+        (4, 4), voxel indices to mm (RAS+).
+    seed : int or sequence of int
+        Of the balanced AUC's draw.
+
+    Returns
+    -------
+    dict of str to float
+        Keys ``METRICS``.
+    """
+    # Most of an image is air, in which nothing is measured; copies, since masks pick from contiguous arrays twice as fast.
+    box = bounding_box(brain | prediction | truth)
+    prediction, score, truth, brain, diffusion_lesion, tmax = (a[box].copy() for a in (prediction, score, truth, brain, diffusion_lesion, tmax))
+    hemisphere = affected_hemisphere(diffusion_lesion, tmax, brain, affine)
+    at_risk = tissue_at_risk(diffusion_lesion, tmax, brain, hemisphere)
+    return segmentation_metrics(prediction, truth, voxel_sizes(affine)) | auc_modes(score, truth, brain, at_risk, hemisphere, seed)
 
 
 def join_metrics(paths, output):

@@ -1,7 +1,7 @@
 """Overlap, volume and distance of a predicted and a true infarct, per patient, in 3D (paper section 2.4.2, equations 1 to 5)."""
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from scipy import ndimage
 
 SEGMENTATION_METRICS = (
     "dsc",
@@ -37,18 +37,18 @@ def segmentation_metrics(prediction, truth, voxel_sizes_mm):
     ValueError
         The masks are on different grids.
     """
-    prediction, truth = np.asarray(prediction) > 0, np.asarray(truth) > 0
+    prediction, truth = np.asarray(prediction, dtype=bool), np.asarray(truth, dtype=bool)
     if prediction.shape != truth.shape:
         raise ValueError(f"masks of shapes {prediction.shape} and {truth.shape}")
     sizes = np.asarray(voxel_sizes_mm, dtype=float)
     volume_ml = float(np.prod(sizes)) / 1000.0
     result = overlap_metrics(prediction, truth)
-    for unit, spacing in (("mm", sizes), ("voxels", np.ones(3))):
-        maximum, percentile = hausdorff_distances(prediction, truth, spacing)
+    units = {"mm": sizes, "voxels": np.ones(3)}
+    for unit, (maximum, percentile) in zip(units, _hausdorff(prediction, truth, units.values()), strict=True):
         result[f"hausdorff_distance_{unit}"] = maximum
         result[f"hausdorff_distance_95_{unit}"] = percentile
-    result["volume_predicted_ml"] = float(prediction.sum()) * volume_ml
-    result["volume_final_ml"] = float(truth.sum()) * volume_ml
+    result["volume_predicted_ml"] = np.count_nonzero(prediction) * volume_ml
+    result["volume_final_ml"] = np.count_nonzero(truth) * volume_ml
     return {name: result[name] for name in SEGMENTATION_METRICS}
 
 
@@ -101,33 +101,34 @@ def hausdorff_distances(first, second, spacing):
     maximum, percentile : float
         In the unit of ``spacing``. Both masks empty: 0. One empty: NaN.
     """
-    if not first.any() and not second.any():
-        return 0.0, 0.0
+    return _hausdorff(first, second, [spacing])[0]
+
+
+def _hausdorff(first, second, spacings):
+    """``hausdorff_distances`` for several spacings of the same masks, a list."""
     if not first.any() or not second.any():
-        return float("nan"), float("nan")
-    first, second = _crop(first, second)
+        nothing = (float("nan"),) * 2 if first.any() or second.any() else (0.0, 0.0)
+        return [nothing for _ in spacings]
+    box = bounding_box(first | second)
+    first, second = first[box], second[box]
     surfaces = surface(first), surface(second)
-    maximum, pooled = 0.0, []
-    for mask, other, border, goal in ((first, second, *surfaces), (second, first, *surfaces[::-1])):
-        distances = distance_transform_edt(~goal, sampling=spacing)
-        maximum = max(maximum, distances[mask & ~other].max(initial=0.0))
-        pooled.append(distances[border])
-    return float(maximum), float(np.percentile(np.concatenate(pooled), 95))
+    found = []
+    for spacing in spacings:
+        maximum, pooled = 0.0, []
+        for mask, other, border, goal in ((first, second, *surfaces), (second, first, *surfaces[::-1])):
+            distances = ndimage.distance_transform_edt(~goal, sampling=spacing)
+            maximum = max(maximum, distances[mask & ~other].max(initial=0.0))
+            pooled.append(distances[border])
+        found.append((float(maximum), float(np.percentile(np.concatenate(pooled), 95))))
+    return found
 
 
 def surface(mask):
     """Voxels of a mask, bool (X, Y, Z), that have a face neighbour outside it; beyond the image is outside."""
-    padded = np.pad(mask, 1)
-    inside = [slice(1, -1)] * 3
-    inner = mask.copy()
-    for axis in range(3):
-        for neighbour in (slice(None, -2), slice(2, None)):
-            inner &= padded[tuple(neighbour if k == axis else inside[k] for k in range(3))]
-    return mask & ~inner
+    return mask & ~ndimage.binary_erosion(mask)
 
 
-def _crop(first, second):
-    """Both masks, not empty, on the bounding box of their union, which holds all that distances depend on."""
-    union = first | second
-    box = tuple(slice(np.flatnonzero(line)[0], np.flatnonzero(line)[-1] + 1) for line in (union.any((1, 2)), union.any((0, 2)), union.any((0, 1))))
-    return first[box], second[box]
+def bounding_box(mask):
+    """Slices of the smallest box that holds all voxels of a mask, bool (X, Y, Z), not empty."""
+    lines = (np.flatnonzero(mask.any(axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+    return tuple(slice(line[0], line[-1] + 1) for line in lines)

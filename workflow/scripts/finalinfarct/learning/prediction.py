@@ -1,6 +1,5 @@
 """Out-of-fold prediction: every model predicts all test patients of its fold, of both statuses, on all slices."""
 
-import hashlib
 import json
 import logging
 import warnings
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from finalinfarct.dataset.files import whole
+from finalinfarct.dataset.files import sha256, whole
 from finalinfarct.dataset.images import write_image
 from finalinfarct.errors import InputError
 from finalinfarct.learning.backend import load_step
@@ -124,9 +123,7 @@ def check_weights(weights, environment):
     InputError
         The two do not belong together.
     """
-    with open(weights, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != json.loads(Path(environment).read_text(encoding="utf-8")).get("weights_sha256"):
+    if sha256(weights) != json.loads(Path(environment).read_text(encoding="utf-8")).get("weights_sha256"):
         raise InputError(weights, f"not the weights that {environment} tells of", "remove both, and train the model again")
 
 

@@ -1,7 +1,6 @@
 """Training of one network: one model family, one fold."""
 
 import csv
-import hashlib
 import logging
 import platform
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from finalinfarct.dataset.files import whole
+from finalinfarct.dataset.files import sha256, whole
 from finalinfarct.dataset.images import write_json
 from finalinfarct.errors import InputError
 from finalinfarct.learning.backend import choose_precision, load_step
@@ -117,7 +116,7 @@ def train(
         "seed": int(seed),
         "threads": int(threads),
         "settings": settings,
-        "sha256": {"slices": _sha256(slices), "folds": _sha256(folds), "code": code},
+        "sha256": {"slices": sha256(slices), "folds": sha256(folds), "code": code},
     }
     checkpoint = None
     if checkpoints is not None:
@@ -134,7 +133,7 @@ def train(
         "slices": {part: len(data[part][0]) for part in data},
         "epochs": progress.epoch,
         "best_epoch": max(progress.history, key=lambda row: row["validation_dice"])["epoch"],
-        "weights_sha256": _sha256(weights_out),
+        "weights_sha256": sha256(weights_out),
         "timing": {"seconds": round(time.perf_counter() - begin, 1), "resumed_after_epoch": progress.resumed},
     }
     write_json(environment_out, environment)
@@ -247,11 +246,6 @@ def _write_history(history, path):
         writer = csv.DictWriter(file, HISTORY_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: row[key] if key == "epoch" else f"{row[key]:.6g}" for key in HISTORY_COLUMNS} for row in history)
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _versions(backend):

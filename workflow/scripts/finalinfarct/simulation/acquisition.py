@@ -195,15 +195,38 @@ def bolus_signal(maps, bolus, frames, repetition_time_s, echo_time_s):
     voxels = [maps[name][perfused] for name in ("cbf", "mtt", "delay", "dispersion")]
     left[perfused] = np.exp(-signals.tissue_curves(bolus, frames, repetition_time_s, *voxels))
     left *= 1 - (maps["artery"] + maps["sinus"])[..., None]
-    for name, lag_s, spread_s, share in (("artery", -0.6, 0.3, 1.0), ("sinus", 4.0, 3.0, 0.9)):
+    for name in ("artery", "sinus"):
         where = maps[name] > 0.01
-        late = np.maximum(maps["delay"][where] + lag_s, 0) if name == "artery" else np.full(where.sum(), lag_s)
-        spread = np.full(late.size, spread_s) + (0.06 * late if name == "artery" else 0)
-        # a residue function exp(-t/spread) with a blood volume of 100 % is the delayed and dispersed arterial curve itself
-        cbf = share * 6000.0 * signals.KH / signals.RHO / signals.TISSUE_TO_BLOOD_RELAXIVITY / spread
-        curve = signals.tissue_curves(bolus, frames, repetition_time_s, cbf, spread, late, np.zeros(late.size))
+        cbf, transit_s, late = vessel_flow(name, maps["delay"][where])
+        curve = signals.tissue_curves(bolus, frames, repetition_time_s, cbf, transit_s, late, np.zeros(late.size))
         left[where] += maps[name][where][:, None] * np.exp(-curve)
     return static + brain_part * left
+
+
+def vessel_flow(name, tissue_delay_s):
+    """Flow of a voxel full of blood, in units in which ``signals.tissue_curves`` gives the curve of blood.
+
+    A residue function exp(-t/transit) with a blood volume of 100 % is the delayed and dispersed arterial curve itself.
+
+    Parameters
+    ----------
+    name : str
+        ``artery``, which fills 0.6 s before the tissue that it feeds, or ``sinus``, 4 s after the feeding artery and 10 % diluted.
+    tissue_delay_s : numpy.ndarray
+        (V,) s.
+
+    Returns
+    -------
+    cbf, transit_s, delay_s : numpy.ndarray
+        (V,) ml/100 g/min, s, s; blood volume is cbf * transit_s / 60, ml/100 g.
+    """
+    if name == "artery":
+        share, delay_s = 1.0, np.maximum(tissue_delay_s - 0.6, 0)
+        transit_s = np.full(delay_s.shape, 0.3) + 0.06 * delay_s
+    else:
+        share, delay_s, transit_s = 0.9, np.full(tissue_delay_s.shape, 4.0), np.full(tissue_delay_s.shape, 3.0)
+    cbf = share * 6000.0 * signals.KH / signals.RHO / signals.TISSUE_TO_BLOOD_RELAXIVITY / transit_s
+    return cbf, transit_s, delay_s
 
 
 def _stream(patient, settings, label):

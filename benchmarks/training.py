@@ -133,12 +133,12 @@ def work(options):
         parts["imports"] = clock.lap()
         step.configure(options.threads, 0)
         network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS, precision)
-        update = step.TrainingStep(network, SETTINGS["lesion_weight"], SETTINGS["dice_denominator"])
+        update = step.TrainingStep(network, images, labels, SETTINGS["lesion_weight"], SETTINGS["dice_denominator"])
         parts["building"] = clock.lap()
 
         def run(updates):
             for number in range(updates):
-                loss = update(images, labels, 1e-4, number)
+                loss = update(np.arange(options.batch), 1e-4, number)
             float(loss)
 
     clock.lap()

@@ -31,13 +31,16 @@ def run(backend, weights, output=None, precision="float32"):
     network.load_weights(weights)
     images, labels = batch()
     results = {"probabilities": step.make_inference(network)(images), "terms": step.make_validation(network, "squared")(images, labels)}
-    update = step.TrainingStep(network, 8.0, "squared")
-    losses = [float(update(images, labels, rate, updates)) for updates, rate in enumerate(RATES[:2])]
-    # As a checkpoint does: the moments go out and come back into a new step.
+    rows = np.arange(len(images))
+    update = step.TrainingStep(network, images, labels, 8.0, "squared")
+    losses = [float(update(rows, rate, updates)) for updates, rate in enumerate(RATES[:2])]
+    # As a checkpoint does: weights and moments go out and come back into a new step.
+    update.write_back()
     moments = update.moments()
-    update = step.TrainingStep(network, 8.0, "squared")
+    update = step.TrainingStep(network, images, labels, 8.0, "squared")
     update.set_moments(moments)
-    losses.append(float(update(images, labels, RATES[2], 2)))
+    losses.append(float(update(rows, RATES[2], 2)))
+    update.write_back()
     results = {name: np.asarray(value) for name, value in (results | {"losses": losses, "mean": network.get_weights()[4]}).items()}
     if output:
         np.savez(output, **results)

@@ -1,6 +1,7 @@
 """Which library computes: every ``step_*`` module offers the same names, each in the words of its library.
 
-``configure(threads, seed)``, ``device_name()``, ``TrainingStep``, ``make_inference(network)`` and ``make_validation(network, denominator)``.
+``configure(threads, seed)``, ``device_name()``, ``TrainingStep``, ``make_inference(network)`` and ``make_validation(network, denominator)``. A
+``TrainingStep`` takes the network and all training slices when it is made, so that they reach the device once, and the network's weights as they are then.
 """
 
 import logging

@@ -28,32 +28,38 @@ def device_name():
 class TrainingStep:
     """One update by Adam on the weighted Dice loss plus the L2 penalty; see ``step_tensorflow.TrainingStep``."""
 
-    def __init__(self, network, lesion_weight, denominator):
+    def __init__(self, network, images, labels, lesion_weight, denominator):
         self.network, self.lesion_weight, self.denominator = network, lesion_weight, denominator
-        self.first_moments, self.second_moments = ([jnp.zeros(v.shape) for v in network.trainable_variables] for _ in range(2))
-        self._update = jax.jit(self._trace)
+        self.slices = jnp.asarray(images), jnp.asarray(labels)
+        # Weights and other variables of the network, first and second moments: copies, since each update writes over the last one's.
+        zeros = [[jnp.zeros(v.shape) for v in network.trainable_variables] for _ in range(2)]
+        self.state = [*([jnp.array(value) for value in values] for values in _values(network)), *zeros]
+        self._update = jax.jit(self._trace, donate_argnums=0)
 
-    def __call__(self, images, labels, rate, updates):
+    def __call__(self, rows, rate, updates):
         """Update the weights once and return the loss before; see ``step_tensorflow.TrainingStep.__call__``."""
-        state = (*_values(self.network), self.first_moments, self.second_moments)
-        loss, state = self._update(*state, images, labels, float(rate), float(updates))
-        trainable, others, self.first_moments, self.second_moments = state
-        for variable, value in zip(self.network.trainable_variables, trainable, strict=True):
-            variable.assign(value)
-        for variable, value in zip(self.network.non_trainable_variables, others, strict=True):
-            variable.assign(value)
+        loss, self.state = self._update(self.state, *self.slices, np.asarray(rows, np.int32), float(rate), float(updates))
         return loss
+
+    def write_back(self):
+        """Put the weights into the network: assigning hundreds of variables takes too long for every update."""
+        for variables, values in zip((self.network.trainable_variables, self.network.non_trainable_variables), self.state[:2], strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(jnp.array(value))
 
     def moments(self):
         """Copy out Adam's moments, a list of arrays."""
-        return [np.array(moment) for moment in (*self.first_moments, *self.second_moments)]
+        return [np.array(moment) for moments in self.state[2:] for moment in moments]
 
     def set_moments(self, values):
         """Set what ``moments`` returned."""
-        moments = [jnp.asarray(value) for value in values]
-        self.first_moments, self.second_moments = moments[: len(moments) // 2], moments[len(moments) // 2 :]
+        moments = [jnp.array(value) for value in values]
+        self.state[2:] = moments[: len(moments) // 2], moments[len(moments) // 2 :]
 
-    def _trace(self, trainable, others, first_moments, second_moments, images, labels, rate, updates):
+    def _trace(self, state, images, labels, rows, rate, updates):
+        trainable, others, first_moments, second_moments = state
+        images, labels = images[rows], labels[rows]
+
         def loss_of(weights):
             probabilities, changed, penalties = self.network.stateless_call(weights, others, images, training=True, return_losses=True)
             return weighted_dice_loss(labels, probabilities, self.lesion_weight, self.denominator) + sum(penalties), changed
@@ -61,7 +67,7 @@ class TrainingStep:
         (loss, changed), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable)
         places = zip(trainable, gradients, first_moments, second_moments, strict=True)
         trainable, first_moments, second_moments = map(list, zip(*(adam(*place, rate, updates) for place in places), strict=True))
-        return loss, (trainable, changed, first_moments, second_moments)
+        return loss, [trainable, changed, first_moments, second_moments]
 
 
 def make_inference(network):

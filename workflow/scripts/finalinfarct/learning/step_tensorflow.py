@@ -7,6 +7,7 @@ Keras composes from many: batch normalisation and Adam, each tested against Kera
 import logging
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from finalinfarct.learning.adam import BETA_1, BETA_2, EPSILON
@@ -78,33 +79,35 @@ class TrainingStep:
     Parameters
     ----------
     network : keras.Model
-        Network to train; its weights are changed in place.
+        Network to train.
+    images, labels : numpy.ndarray
+        All training slices, float32 (slices, X, Y, inputs) and uint8 (slices, X, Y), which go to the device once.
     lesion_weight, denominator
         As for ``weighted_dice_loss``.
     """
 
-    def __init__(self, network, lesion_weight, denominator):
+    def __init__(self, network, images, labels, lesion_weight, denominator):
         self.network = network
+        self.images, self.labels = tf.constant(images), tf.constant(labels)
         self.lesion_weight, self.denominator = lesion_weight, denominator
         self.weights = [variable.value for variable in network.trainable_variables]
         self.first_moments = [tf.Variable(tf.zeros(w.shape), trainable=False) for w in self.weights]
         self.second_moments = [tf.Variable(tf.zeros(w.shape), trainable=False) for w in self.weights]
         # The batch is left open, so that the last, smaller batch of an epoch is not traced again.
         signature = [
-            tf.TensorSpec((None, *network.input_shape[1:]), tf.float32),
-            tf.TensorSpec((None, *network.input_shape[1:3]), tf.uint8),
+            tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((), tf.float32),
             tf.TensorSpec((), tf.float32),
         ]
         self._update = tf.function(self._trace, input_signature=signature, autograph=False)
 
-    def __call__(self, images, labels, rate, updates):
+    def __call__(self, rows, rate, updates):
         """Update the weights once.
 
         Parameters
         ----------
-        images, labels : numpy.ndarray
-            float32, (slices, X, Y, inputs); uint8, (slices, X, Y).
+        rows : numpy.ndarray
+            Integers, the batch: which of the training slices.
         rate : float
             Learning rate of this update.
         updates : int
@@ -115,7 +118,10 @@ class TrainingStep:
         tensor
             Scalar, loss before the update. Reading it waits for the device.
         """
-        return self._update(images, labels, float(rate), float(updates))
+        return self._update(np.asarray(rows, np.int32), float(rate), float(updates))
+
+    def write_back(self):
+        """Put the weights into the network, where they are not already: here each update changes them in place."""
 
     def moments(self):
         """Copy out Adam's moments, a list of arrays."""
@@ -126,7 +132,8 @@ class TrainingStep:
         for moment, value in zip((*self.first_moments, *self.second_moments), values, strict=True):
             moment.assign(value)
 
-    def _trace(self, images, labels, rate, updates):
+    def _trace(self, rows, rate, updates):
+        images, labels = tf.gather(self.images, rows), tf.gather(self.labels, rows)
         with tf.GradientTape() as tape:
             probabilities = self.network(images, training=True)
             loss = weighted_dice_loss(labels, probabilities, self.lesion_weight, self.denominator) + tf.add_n(self.network.losses)

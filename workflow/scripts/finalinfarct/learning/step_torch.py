@@ -23,14 +23,17 @@ def device_name():
 class TrainingStep:
     """One update by Adam on the weighted Dice loss plus the L2 penalty; see ``step_tensorflow.TrainingStep``."""
 
-    def __init__(self, network, lesion_weight, denominator):
+    def __init__(self, network, images, labels, lesion_weight, denominator):
         self.network, self.lesion_weight, self.denominator = network, lesion_weight, denominator
+        self.images, self.labels = _tensor(images), _tensor(labels)
         self.weights = [variable.value for variable in network.trainable_variables]
         self.first_moments, self.second_moments = ([torch.zeros_like(weight) for weight in self.weights] for _ in range(2))
 
-    def __call__(self, images, labels, rate, updates):
+    def __call__(self, rows, rate, updates):
         """Update the weights once and return the loss before; see ``step_tensorflow.TrainingStep.__call__``."""
-        loss = weighted_dice_loss(_tensor(labels), self.network(_tensor(images), training=True), self.lesion_weight, self.denominator)
+        rows = _tensor(np.asarray(rows, np.int64))
+        probabilities = self.network(self.images[rows], training=True)
+        loss = weighted_dice_loss(self.labels[rows], probabilities, self.lesion_weight, self.denominator)
         loss = loss + sum(self.network.losses)
         gradients = torch.autograd.grad(loss, self.weights)
         with torch.no_grad():
@@ -39,6 +42,9 @@ class TrainingStep:
                 for old, new in zip((weight, first, second), adam(*place, rate, updates), strict=True):
                     old.copy_(new)
         return loss.detach()
+
+    def write_back(self):
+        """Do nothing: each update changes the network's weights in place."""
 
     def moments(self):
         """Copy out Adam's moments, a list of arrays."""

@@ -92,7 +92,8 @@ def train(
     found = data["training"][0].shape[1:3]
     if found != (matrix, matrix):
         raise InputError(slices, f"slices of {found[0]}x{found[1]} voxels", f"set images.matrix, now {matrix}, to that, or make the slices again")
-    log.info("fold %s: %d training and %d validation slices", fold, len(data["training"][0]), len(data["validation"][0]))
+    counts = {part: len(images) for part, (images, _) in data.items()}
+    log.info("fold %s: %d training and %d validation slices", fold, counts["training"], counts["validation"])
     step = load_step(settings["backend"], settings["slots_per_gpu"])
     step.configure(threads, seed)
     precision = choose_precision(settings["precision"], settings["backend"], step.device_name())
@@ -130,7 +131,7 @@ def train(
     environment = identity | {
         "trainable_parameters": count_parameters(network),
         "patients": members,
-        "slices": {part: len(data[part][0]) for part in data},
+        "slices": counts,
         "epochs": progress.epoch,
         "best_epoch": max(progress.history, key=lambda row: row["validation_dice"])["epoch"],
         "weights_sha256": sha256(weights_out),
@@ -168,28 +169,34 @@ class Progress:
 
 
 def _fit(step, network, data, settings, seed, slices, checkpoint):
-    """Train until early stopping or the last epoch, from the checkpoint where there is one; return the ``Progress``."""
-    update = step.TrainingStep(network, settings["lesion_weight"], settings["dice_denominator"])
-    validate = step.make_validation(network, settings["dice_denominator"])
+    """Train until early stopping or the last epoch, from the checkpoint where there is one; return the ``Progress``.
+
+    The training slices are taken out of ``data``: the step keeps its own copy.
+    """
     progress = Progress(EarlyStopping(**settings["early_stopping"]))
-    stopping = progress.stopping
-    if checkpoint and (state := checkpoint.read()):
-        _restore(progress, network, update, *state)
-    images, labels = data["training"]
+    stopping, state = progress.stopping, checkpoint.read() if checkpoint else None
+    if state:
+        _restore(progress, network, *state)
+    number = len(data["training"][0])
+    update = step.TrainingStep(network, *data.pop("training"), settings["lesion_weight"], settings["dice_denominator"])
+    if state:
+        update.set_moments(state[1]["moments"])
+    validate = step.make_validation(network, settings["dice_denominator"])
     size, epochs, begin = settings["batch_size"], settings["epochs"], time.perf_counter()
     while progress.epoch < epochs and not stopping.stop:
         epoch_begin = time.perf_counter()
         progress.epoch += 1
-        order = np.random.default_rng([seed, progress.epoch]).permutation(len(images))
+        order = np.random.default_rng([seed, progress.epoch]).permutation(number)
         losses = []
         for rows in np.split(order, range(size, len(order), size)):
             rate = learning_rate(settings["learning_rate"], settings["learning_rate_decay"], progress.updates)
-            losses.append((len(rows), update(images[rows], labels[rows], rate, progress.updates)))
+            losses.append((len(rows), update(rows, rate, progress.updates)))
             progress.updates += 1
-        loss = sum(count * float(value) for count, value in losses) / len(images)
+        loss = sum(count * float(value) for count, value in losses) / number
         if not np.isfinite(loss):
             found = f"the loss became {loss} in epoch {progress.epoch}"
             raise InputError(slices, found, "lower training.learning_rate, or check the normalised images")
+        update.write_back()
         dice = _validation_dice(validate, *data["validation"], size)
         now = time.perf_counter()
         values = (progress.epoch, loss, dice, rate, now - epoch_begin)
@@ -214,11 +221,10 @@ def _state(progress, network, update):
     return record, {"variables": [variable.numpy() for variable in network.variables], "moments": update.moments(), "kept": record.pop("kept")}
 
 
-def _restore(progress, network, update, record, arrays):
-    """Put what ``_state`` returned back in its places."""
+def _restore(progress, network, record, arrays):
+    """Put what ``_state`` returned back in its places, but for the moments, which need a ``TrainingStep``."""
     for variable, value in zip(network.variables, arrays["variables"], strict=True):
         variable.assign(value)
-    update.set_moments(arrays["moments"])
     progress.kept, progress.history = arrays["kept"], record["history"]
     progress.epoch, progress.updates = record["epoch"], record["updates"]
     progress.resumed = progress.epoch

@@ -3,7 +3,8 @@
 ``PYTHONPATH=workflow/scripts python benchmarks/training.py step`` (or ``start-up``, ``memory``, ``projection``) prints a table. Each contender is a
 process of its own with its own settings; they take turns, so that a slow moment of the machine meets all of them. Figures are medians over the turns;
 CPU time stands beside wall time, since it is what is left of a measurement on a busy machine. A contender is ``keras-fit``, or a backend and a
-precision such as ``tensorflow/bfloat16`` or ``torch/float32``.
+precision such as ``tensorflow/bfloat16`` or ``torch/float32``, with ``/grouped`` for branches computed as one. ``keras-fit`` takes the backend of the
+variable KERAS_BACKEND; ``keras-fit-xla`` compiles. On a machine with GPUs all contenders use the first that is visible.
 """
 
 import argparse
@@ -14,9 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+
+from finalinfarct.learning.devices import gpu_identifiers
 
 CONTENDERS = ["keras-fit", "tensorflow/float32", "tensorflow/bfloat16"]
 SETTINGS = {
@@ -36,6 +40,7 @@ SETTINGS = {
     "checkpoint_interval_s": 60,
     "backend": "tensorflow",
     "precision": "float32",
+    "branches": "separate",
     "slots_per_gpu": 1,
 }
 INPUTS = ("DWI", "ADC", "Tmax", "CBF", "CBV")
@@ -111,28 +116,38 @@ def work(options):
     """One contender: report the parts of its start-up, then for each line of the input make as many updates as it says, and report their time."""
     clock, parts = Clock(), {}
     images, labels = random_batch(options.matrix, options.batch, options.inputs)
-    if options.contender == "keras-fit":
+    if options.contender.startswith("keras-fit"):
         import keras
-        import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+        if keras.config.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+            tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+            for card in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(card, True)
         parts["imports"] = clock.lap()
         network = plain_network(keras, options.fusion, options.inputs, options.matrix)
+        if options.contender == "keras-fit-xla":
+            network.jit_compile = True
         parts["building"] = clock.lap()
 
+        @cache  # copied in the turn that warms up
+        def data(updates):
+            return [np.concatenate([part] * updates) for part in (images, labels)]
+
         def run(updates):
-            data = (np.concatenate([part] * updates) for part in (images, labels))
-            network.fit(*data, batch_size=options.batch, shuffle=False, verbose=0)
+            network.fit(*data(updates), batch_size=options.batch, shuffle=False, verbose=0)
     else:
         from finalinfarct.learning import training
         from finalinfarct.learning.backend import load_step
 
-        backend, precision = options.contender.split("/")
-        step = load_step(backend, SETTINGS["slots_per_gpu"])
+        backend, precision, *branches = options.contender.split("/")
+        # All contenders live at once on one GPU: with fewer slots they would wait for one another.
+        step = load_step(backend, 64)
         parts["imports"] = clock.lap()
         step.configure(options.threads, 0)
-        network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS, precision)
+        network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS, precision, *branches)
         update = step.TrainingStep(network, images, labels, SETTINGS["lesion_weight"], SETTINGS["dice_denominator"])
         parts["building"] = clock.lap()
 
@@ -144,7 +159,7 @@ def work(options):
     clock.lap()
     run(1)
     parts["first update: tracing, kernels"] = clock.lap()
-    if options.contender == "keras-fit":
+    if options.contender.startswith("keras-fit"):
         network.evaluate(images, labels, batch_size=options.batch, verbose=0)
     else:
         np.asarray(step.make_validation(network, SETTINGS["dice_denominator"])(images, labels))
@@ -168,7 +183,9 @@ class Worker:
     def __init__(self, contender, options, fusion="late", inputs=5):
         command = [sys.executable, __file__, "worker", "--contender", contender, "--fusion", fusion, "--inputs", str(inputs)]
         command += ["--matrix", str(options.matrix), "--batch", str(options.batch), "--threads", str(options.threads)]
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        visible = environment["CUDA_VISIBLE_DEVICES"].split(",") if "CUDA_VISIBLE_DEVICES" in environment else gpu_identifiers()
+        environment["CUDA_VISIBLE_DEVICES"] = visible[0] if visible else "-1"
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         begin = time.perf_counter()
         self.process = subprocess.Popen(command, text=True, env=environment, **pipes)
@@ -337,7 +354,7 @@ def main():
         command.add_argument("--threads", type=int, default=os.cpu_count())
         command.add_argument("--contenders", nargs="+", default=CONTENDERS)
         command.add_argument("--turns", type=int, default=5)
-        command.add_argument("--updates", type=int, default=3)
+        command.add_argument("--updates", type=int, default=10, help="updates a turn; each turn of keras-fit pays one call of fit")
         command.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
         command.add_argument("--contender", default="keras-fit")
         command.add_argument("--fusion", default="late")

@@ -83,5 +83,5 @@ def write_cohort(folder, cohorts=("hibiscus", "iknow")):
     write_table_a5(files["participants"], files["inclusion"], files["volumes"], FACTS, files["table_a5"], folder / "a5.md")
     files["environments"] = [folder / f"environment{hours}.json" for hours in (1, 2)]
     for hours, path in zip((1, 2), files["environments"], strict=True):
-        write_json(path, {"timing": {"seconds": 3600 * hours}, "device": "CPU", "processor": "x86_64", "threads": 4})
+        write_json(path, {"timing": {"training_s": 3600 * hours}, "device": "CPU", "processor": "x86_64", "threads": 4})
     return files

@@ -12,7 +12,7 @@ from learning_toys import SETTINGS
 from finalinfarct.errors import InputError
 from finalinfarct.learning import backend as module
 from finalinfarct.learning.backend import choose_precision, load_step
-from finalinfarct.learning.network import network_from_settings
+from finalinfarct.learning.network import copy_weights, count_parameters, network_from_settings
 from project import ROOT
 
 INPUTS, MATRIX, RATES = ["DWI", "ADC"], 16, (0.003, 0.002, 0.001)
@@ -23,12 +23,15 @@ def batch():
     return generator.random((6, MATRIX, MATRIX, len(INPUTS)), np.float32), generator.integers(0, 3, (6, MATRIX, MATRIX)).astype(np.uint8)
 
 
-def run(backend, weights, output=None, precision="float32"):
+def run(backend, weights, output=None, precision="float32", branches="separate"):
     """Probabilities, Dice terms, and the losses of updates from a weights file, without dropout; in this process, or written to a file by another."""
     step = load_step(backend, 1)
     step.configure(1, 0)
-    network = network_from_settings("late", INPUTS, MATRIX, SETTINGS | {"dropout": 0.0}, precision)
+    network = plain = network_from_settings("late", INPUTS, MATRIX, SETTINGS | {"dropout": 0.0}, precision)
     network.load_weights(weights)
+    if branches == "grouped":
+        network = network_from_settings("late", INPUTS, MATRIX, SETTINGS | {"dropout": 0.0}, precision, branches)
+        copy_weights(plain, network)
     images, labels = batch()
     results = {"probabilities": step.make_inference(network)(images), "terms": step.make_validation(network, "squared")(images, labels)}
     rows = np.arange(len(images))
@@ -41,7 +44,9 @@ def run(backend, weights, output=None, precision="float32"):
     update.set_moments(moments)
     losses.append(float(update(rows, RATES[2], 2)))
     update.write_back()
-    results = {name: np.asarray(value) for name, value in (results | {"losses": losses, "mean": network.get_weights()[4]}).items()}
+    if network is not plain:
+        copy_weights(network, plain)
+    results = {name: np.asarray(value) for name, value in (results | {"losses": losses, "mean": plain.get_weights()[4]}).items()}
     if output:
         np.savez(output, **results)
     return results
@@ -60,20 +65,34 @@ def reference(tmp_path_factory):
     return path, expected
 
 
+@pytest.mark.parametrize("branches", ["separate", "grouped"])
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_predict_and_train_alike(reference, backend, tmp_path):
+def test_other_backends_predict_and_train_alike(reference, backend, branches, tmp_path):
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     path, expected = reference
     folders = [str(ROOT / name) for name in ("workflow/scripts", "tests", "tests/unit")]
     program = f"import sys; sys.path[:0] = {folders}; from test_learning_backends import run; run(*sys.argv[1:])"
     environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
-    subprocess.run([sys.executable, "-c", program, backend, path, tmp_path / "found.npz"], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", program, backend, path, tmp_path / "found.npz", "float32", branches], check=True, env=environment)
     found = np.load(tmp_path / "found.npz")
     np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-4)
     np.testing.assert_allclose(found["terms"], expected["terms"], rtol=1e-4)
     np.testing.assert_allclose(found["losses"], expected["losses"], atol=1e-3)
     np.testing.assert_allclose(found["mean"], expected["mean"], atol=1e-3)
+
+
+def test_grouped_branches_are_the_same_network(reference):
+    path, expected = reference
+    found = run("tensorflow", path, branches="grouped")
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-4)
+    np.testing.assert_allclose(found["losses"], expected["losses"], atol=1e-3)
+    np.testing.assert_allclose(found["mean"], expected["mean"], atol=1e-3)
+    separate, grouped = (network_from_settings("late", INPUTS, MATRIX, SETTINGS, branches=branches) for branches in ("separate", "grouped"))
+    assert count_parameters(grouped) == count_parameters(separate)
+    copy_weights(separate, grouped)
+    assert float(sum(grouped.losses)) == pytest.approx(float(sum(separate.losses)), rel=1e-5)
+    assert grouped.get_layer("branches_block2_conv1").groups == 2
 
 
 def test_bfloat16_rounds_but_trains_alike_with_weights_in_float32(reference):

@@ -110,8 +110,13 @@ def test_checkpoint_of_other_settings_is_not_used(data, tmp_path, cut_off):
     assert resumed(outputs) == 0 and not path.exists()
 
 
-def test_checkpoint_of_the_same_settings_is_used(data, tmp_path, cut_off):
-    assert resumed(run(data, tmp_path / "same", cut_off[0], epochs=6)) == 3
+@pytest.mark.parametrize("change", [{}, {"slots_per_gpu": 2}, {"checkpoint_interval_s": 30}, {"threads": 2}])
+def test_checkpoint_is_used_when_the_result_is_the_same(data, tmp_path, cut_off, change):
+    outputs = run(data, tmp_path / "same", cut_off[0], epochs=6, **change)
+    timing = json.loads(outputs[2].read_text())["timing"]
+    assert timing["resumed_after_epoch"] == 3
+    # The epochs of the process that was cut off count.
+    assert timing["training_s"] == pytest.approx(np.loadtxt(outputs[1], delimiter=",", skiprows=1)[:, -1].sum(), abs=0.1)
 
 
 @pytest.mark.parametrize("damage", [b"", b"no archive", None])

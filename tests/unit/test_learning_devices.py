@@ -1,5 +1,6 @@
 """GPUs are shared by locks; the devices here are names only."""
 
+import os
 import subprocess
 import sys
 
@@ -35,10 +36,49 @@ def test_device_is_shown_to_the_process_unless_a_scheduler_has(tmp_path):
     environment = {}
     lock = claim_gpu(1, environment, ["GPU-1"], tmp_path)
     assert environment == {"CUDA_VISIBLE_DEVICES": "GPU-1"} and not lock.closed
-    scheduled = {"CUDA_VISIBLE_DEVICES": "3"}
-    assert claim_gpu(1, scheduled, ["GPU-2"], tmp_path) is None and scheduled == {"CUDA_VISIBLE_DEVICES": "3"}
+    scheduled = {"CUDA_VISIBLE_DEVICES": "3", "SLURM_JOB_ID": "7"}
+    assert claim_gpu(1, scheduled, ["GPU-2"], tmp_path) is None and scheduled["CUDA_VISIBLE_DEVICES"] == "3"
     nothing = {}
     assert claim_gpu(1, nothing, [], tmp_path) is None and nothing == {}
+
+
+@pytest.mark.parametrize(("visible", "expected"), [("2,5", "2"), ("", None), ("-1", None), ("4,-1,5", "4")])
+def test_devices_that_the_user_shows_are_shared_out(tmp_path, visible, expected):
+    environment = {"CUDA_VISIBLE_DEVICES": visible}
+    lock = claim_gpu(1, environment, folder=tmp_path)
+    assert (lock is not None) == (expected is not None) and environment["CUDA_VISIBLE_DEVICES"] == (expected or visible)
+    if visible == "2,5":
+        second = {"CUDA_VISIBLE_DEVICES": visible}
+        assert claim_gpu(1, second, folder=tmp_path) and second["CUDA_VISIBLE_DEVICES"] == "5"
+
+
+def test_only_identifiers_of_gpus_are_taken(tmp_path, monkeypatch):
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'GPU-12ab'\necho 'No devices were found'\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert gpu_identifiers() == ["GPU-12ab"]
+
+
+def test_gpu_that_the_backend_cannot_use_is_given_back(tmp_path):
+    """Plain TensorFlow beside a GPU: the second process must not wait for the first."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho GPU-none\n", encoding="utf-8")
+    program.chmod(0o755)
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'workflow/scripts')!r})\n"
+        "from finalinfarct.learning.backend import load_step\n"
+        "load_step('tensorflow', 1); print('ready', flush=True); sys.stdin.read()"
+    )
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    for name in ("CUDA_VISIBLE_DEVICES", "KERAS_BACKEND"):
+        environment.pop(name, None)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    first = subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)
+    assert first.stdout.readline() == "ready\n"
+    second = subprocess.run([sys.executable, "-c", code], env=environment, input="", capture_output=True, text=True, timeout=120)
+    assert second.stdout == "ready\n" and "finds no GPU though the machine has one" in second.stderr
+    first.communicate("")
 
 
 def test_full_devices_are_waited_for(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(data, tmp_path
     assert first[0].read_bytes() == second[0].read_bytes()
     assert not all(np.array_equal(a, b) for a, b in zip(read_weights(first[0]), read_weights(other[0]), strict=True))
     environments = [json.loads(outputs[2].read_text()) for outputs in (first, second)]
-    assert environments[0].pop("timing")["seconds"] > 0
+    assert environments[0].pop("timing")["training_s"] > 0
     environments[1].pop("timing")
     assert environments[0] == environments[1]
     columns = [[{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(outputs[1].open())] for outputs in (first, second)]
@@ -92,13 +92,39 @@ def test_training_stops_early_and_keeps_the_best_weights(data, tmp_path):
     changes = {"epochs": 9, "early_stopping": {"minimum_improvement": 1.0, "patience": 2}}
     _, history, _ = run(data, tmp_path / "stopped", inputs=["DWI"], settings=changes)
     assert len(list(csv.DictReader(history.open()))) == 3
-    # At a rate this high the second epoch is worse than the first one in training: best keeps another network than last only if it is.
-    best = run(data, tmp_path / "best", inputs=["DWI"], settings={"epochs": 4, "learning_rate": 0.01})
-    rows = [float(row["validation_dice"]) for row in csv.DictReader(best[1].open())]
-    assert json.loads(best[2].read_text())["best_epoch"] == 1 + int(np.argmax(rows))
-    until_best = run(data, tmp_path / "last", inputs=["DWI"], settings={"epochs": 1 + int(np.argmax(rows)), "learning_rate": 0.01, "weights": "last"})
-    kept, last = read_weights(best[0], inputs=1), read_weights(until_best[0], inputs=1)
-    assert all(np.array_equal(a, b) for a, b in zip(kept, last, strict=True))
+
+
+def test_best_and_last_weights_are_of_their_epochs(data, tmp_path, monkeypatch):
+    from finalinfarct.learning import training
+
+    dice = (0.3, 0.6, 0.5, 0.4)
+    scripted = iter(3 * dice)
+    monkeypatch.setattr(training, "_validation_dice", lambda *arguments: next(scripted))
+    kept, records = {}, {}
+    for weights, epochs in (("best", 4), ("last", 4), ("last", 2)):
+        outputs = run(data, tmp_path / f"{weights}{epochs}", inputs=["DWI"], settings={"epochs": epochs, "weights": weights})
+        scripted = iter(3 * dice)
+        kept[weights, epochs] = read_weights(outputs[0], inputs=1)
+        records[weights, epochs] = json.loads(outputs[2].read_text())["kept_epoch"]
+    assert records == {("best", 4): 2, ("last", 4): 4, ("last", 2): 2}
+    assert all(np.array_equal(a, b) for a, b in zip(kept["best", 4], kept["last", 2], strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(kept["best", 4], kept["last", 4], strict=True))
+
+
+@pytest.mark.parametrize("weights", ["best", "last"])
+def test_validation_that_is_no_number_is_named(data, tmp_path, monkeypatch, weights):
+    from finalinfarct.learning import training
+
+    monkeypatch.setattr(training, "_validation_dice", lambda *arguments: float("nan"))
+    with pytest.raises(InputError, match=r"validation Dice nan in epoch 1.*learning_rate"):
+        run(data, tmp_path, inputs=["DWI"], settings={"weights": weights})
+
+
+def test_grouped_branches_write_the_weights_of_the_plain_network(data, tmp_path):
+    separate, grouped = (run(data, tmp_path / kind, settings={"branches": kind, "dropout": 0.0, "epochs": 1}) for kind in ("separate", "grouped"))
+    for one, other in zip(read_weights(separate[0]), read_weights(grouped[0]), strict=True):
+        assert np.quantile(np.abs(one - other), 0.9) < 1e-3
+    assert json.loads(grouped[2].read_text())["settings"]["branches"] == "grouped"
 
 
 def test_update_equals_keras_adam_on_loss_and_penalty():

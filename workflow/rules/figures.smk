@@ -79,7 +79,7 @@ rule figure2:
     params:
         inputs=INPUTS,
         matrix=MATRIX,
-        settings=config["training"],
+        settings=plan.training_settings(),
         code=plan.code("figure2.py"),
     message:
         "Figure 2: network architecture"

@@ -65,7 +65,7 @@ rule train:
         runtime=240,
     params:
         matrix=MATRIX,
-        settings=config["training"],
+        settings=plan.training_settings(),
         checkpoints="results/checkpoints",
         code=plan.code("train.py"),
     message:
@@ -96,7 +96,7 @@ rule predict:
         patterns={"images": NORMALISED},
         matrix=MATRIX,
         folds=plan.folds,
-        settings=config["training"],
+        settings=plan.training_settings(),
         threshold=config["evaluation"]["probability_threshold"],
         code=plan.code("predict.py"),
     message:

@@ -1,10 +1,13 @@
 """Door: one training, of one model family on one fold."""
 
 from finalinfarct.door import door
+from finalinfarct.learning.devices import EXECUTION
 from finalinfarct.learning.training import train
 
 with door(snakemake):
-    wildcards, settings = snakemake.wildcards, dict(snakemake.params.settings)
+    wildcards = snakemake.wildcards
+    # These are no params: changed, they must not start trainings anew.
+    settings = snakemake.params.settings | {key: snakemake.config["training"][key] for key in EXECUTION}
     train(
         slices=snakemake.input.slices,
         folds=snakemake.input.folds,

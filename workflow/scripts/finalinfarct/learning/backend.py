@@ -1,11 +1,13 @@
 """Which library computes: every ``step_*`` module offers the same names, each in the words of its library.
 
-``configure(threads, seed)``, ``device_name()``, ``TrainingStep``, ``make_inference(network)`` and ``make_validation(network, denominator)``. A
-``TrainingStep`` takes the network and all training slices when it is made, so that they reach the device once, and the network's weights as they are then.
+``configure(threads, seed)``, ``device_name()``, ``TrainingStep``, ``make_inference(network)`` and ``make_validation(network, denominator)``.
+A ``TrainingStep`` takes the network and all training slices when it is made, so that they reach the device once, and the network's weights as
+they are then.
 """
 
 import logging
 import os
+import platform
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +20,7 @@ log = logging.getLogger(__name__)
 _locks = []
 
 
-def load_step(backend, slots_per_gpu):
+def load_step(backend, slots_per_gpu=0):
     """Import the step module of a backend and make Keras use that backend, on a GPU with a free slot if there is one. One process can do that once.
 
     Parameters
@@ -26,7 +28,7 @@ def load_step(backend, slots_per_gpu):
     backend : str
         ``tensorflow``, ``jax`` or ``torch``.
     slots_per_gpu : int
-        Number of processes that may share one GPU.
+        Number of processes that may share one GPU; 0 computes on the CPU.
 
     Returns
     -------
@@ -41,7 +43,10 @@ def load_step(backend, slots_per_gpu):
         raise InputError("training.backend", f"{backend} is not installed here", f"install {backend}, or set training.backend: tensorflow")
     os.environ["KERAS_BACKEND"] = backend
     if "keras" not in sys.modules:
-        _locks.append(claim_gpu(slots_per_gpu))
+        if slots_per_gpu:
+            _locks.append(claim_gpu(slots_per_gpu))
+        else:
+            os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
     running = sys.modules["keras"].config.backend() if "keras" in sys.modules else backend
     if running != backend:
         raise InputError("training.backend", f"Keras runs on {running} in this process, not on {backend}", "use one process per backend")
@@ -51,6 +56,12 @@ def load_step(backend, slots_per_gpu):
         from finalinfarct.learning import step_torch as step
     else:
         from finalinfarct.learning import step_tensorflow as step
+    if any(_locks) and step.device_name() == "CPU":
+        # Others need not wait for a GPU that nobody uses.
+        log.warning("%s finds no GPU though the machine has one, and computes on the CPU: install it with its CUDA libraries", backend)
+        for lock in filter(None, _locks):
+            lock.close()
+        _locks.clear()
     return step
 
 
@@ -74,11 +85,22 @@ def choose_precision(wanted, backend, device, processor_file="/proc/cpuinfo"):
     """
     if wanted != "auto":
         return wanted
-    try:
-        flags = set(Path(processor_file).read_text(encoding="utf-8").split())
-    except OSError:
-        flags = set()
+    flags = set(_processor_entry(processor_file, "flags").split())
     able = device == "CPU" and backend != "jax" and bool(flags & {"avx512_bf16", "amx_bf16"})
     chosen = "bfloat16" if able else "float32"
     log.info("training.precision auto: %s with %s on %s", chosen, backend, device)
     return chosen
+
+
+def processor_name(processor_file="/proc/cpuinfo"):
+    """Return the model of the processor, or its architecture where Linux does not say."""
+    return _processor_entry(processor_file, "model name") or platform.processor() or platform.machine()
+
+
+def _processor_entry(processor_file, key):
+    """Return what Linux says of the first processor, or nothing."""
+    try:
+        lines = Path(processor_file).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), "")

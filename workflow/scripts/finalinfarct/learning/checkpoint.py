@@ -35,10 +35,10 @@ class Checkpoint:
         self.folder, self.interval_s = Path(folder), interval_s
         self.path = self.folder / f"{key}.npz"
         self._written = time.monotonic()
-        if self.folder.is_dir():
-            for path in self.folder.iterdir():
-                if path != self.path:
-                    path.unlink()
+        for path in self.folder.glob("*"):
+            if path != self.path:
+                log.info("%s is removed: settings, data, code or versions are others now", path)
+                path.unlink()
 
     def write_when_due(self, state):
         """Write the state, whole or not at all, if the interval has passed.

@@ -8,11 +8,17 @@ import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 from finalinfarct.errors import InputError
 
+# Settings of ``training`` that say how a training runs and not what comes out of it: changed, they neither start a training anew nor make its
+# checkpoint useless.
+EXECUTION = ("threads", "slots_per_gpu", "checkpoint_interval_s")
 WAIT_S = 1.0
+# Set in a job by SLURM, PBS, SGE and LSF, which give it GPUs of its own.
+SCHEDULER_JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "JOB_ID", "LSB_JOBID")
 FULL = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED|OutOfMemory|MemoryError|out of memory")
 log = logging.getLogger(__name__)
 
@@ -56,9 +62,9 @@ def claim_gpu(slots, environment=os.environ, devices=None, folder=None):
     slots : int
         Number of processes that may share one GPU.
     environment : dict
-        Environment of the process. Where a scheduler has set CUDA_VISIBLE_DEVICES there, nothing is done; else it is set.
+        Environment of the process, in which CUDA_VISIBLE_DEVICES is set; in a job of a scheduler that has set it, nothing is done.
     devices : list of str, optional
-        Identifiers of the GPUs; those of ``nvidia-smi`` by default.
+        Identifiers of the GPUs; by default those that CUDA_VISIBLE_DEVICES names, else those of ``nvidia-smi``.
     folder : str or Path, optional
         Folder of the lock files; one of this user in the machine's temporary folder by default.
 
@@ -67,16 +73,22 @@ def claim_gpu(slots, environment=os.environ, devices=None, folder=None):
     file or None
         What holds the lock, to be kept open as long as the GPU is used; None where there is none to take.
     """
-    if "CUDA_VISIBLE_DEVICES" in environment:
-        log.info("GPUs as the environment says: CUDA_VISIBLE_DEVICES=%s", environment["CUDA_VISIBLE_DEVICES"])
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and any(name in environment for name in SCHEDULER_JOBS):
+        log.info("GPUs as the scheduler says: CUDA_VISIBLE_DEVICES=%s", visible)
         return None
-    devices = gpu_identifiers() if devices is None else devices
+    if devices is None:
+        # An empty or negative entry hides all GPUs that follow it.
+        devices = gpu_identifiers() if visible is None else list(takewhile(lambda name: name and name != "-1", visible.split(",")))
     if not devices:
         return None
     folder = folder or Path(tempfile.gettempdir()) / f"finalinfarct-{os.getuid()}"
     begin = time.monotonic()
-    while not (claim := claim_slot(devices, slots, folder)):
+    if not (claim := claim_slot(devices, slots, folder)):
+        log.info("waiting for a GPU: all %d slots on each of %d GPUs are taken", slots, len(devices))
+    while not claim:
         time.sleep(WAIT_S)
+        claim = claim_slot(devices, slots, folder)
     device, lock = claim
     environment["CUDA_VISIBLE_DEVICES"] = device
     log.info("GPU %s, one of %d slots on each of %d GPUs, after waiting %.0f s", device, slots, len(devices), time.monotonic() - begin)
@@ -89,7 +101,7 @@ def gpu_identifiers():
         found = subprocess.run(["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return found.stdout.split() if found.returncode == 0 else []
+    return [line for line in found.stdout.split() if line.startswith("GPU-")] if found.returncode == 0 else []
 
 
 @contextmanager
@@ -106,5 +118,6 @@ def memory_faults_named():
         raise InputError(
             "training",
             f"the memory of the device is full ({type(fault).__name__})",
-            "lower training.slots_per_gpu, set training.precision: bfloat16, or lower training.batch_size or images.matrix, which changes the result",
+            "lower training.slots_per_gpu, set training.precision: bfloat16, or lower training.batch_size or images.matrix; all but the first change "
+            "the result",
         ) from fault

@@ -2,11 +2,14 @@
 
 import math
 
+import numpy as np
+
 from finalinfarct.errors import InputError
 
 ENCODER_WIDTHS = (8, 16, 32, 64, 128)
 DECODER_WIDTHS = (64, 32, 16, 8)
 CLASSES = 3
+GROUPED = "branches"
 
 
 def build_network(
@@ -19,6 +22,7 @@ def build_network(
     batch_normalization_momentum=0.99,
     batch_normalization_epsilon=1e-3,
     precision="float32",
+    branches="separate",
 ):
     """Build the network of Debs et al. 2021 (section 2.3, table 1), with random weights from Keras's global seed.
 
@@ -44,6 +48,9 @@ def build_network(
         Momentum of the moving averages; constant added to the variance.
     precision : str
         ``float32``; or ``bfloat16`` for what the layers compute, with weights, moving averages and the head in float32 as ever.
+    branches : str
+        ``separate``, or ``grouped``: the encoders of late fusion as one whose convolutions have a group for each input. The function and the number
+        of parameters are the same (``copy_weights``), the initial weights not: Keras scales them by the width of the layer.
 
     Returns
     -------
@@ -63,20 +70,21 @@ def build_network(
     if fusion not in ("late", "early"):
         raise InputError("fusion", f"unknown kind '{fusion}'", "use late or early")
     normalization = _batch_normalization()
+    together = n_inputs if fusion == "late" and branches == "grouped" else 1
     policy = {"dtype": "mixed_bfloat16" if precision == "bfloat16" else "float32"}
     kernel = {"kernel_initializer": initializer, "kernel_regularizer": keras.regularizers.L2(l2)}
     moments = {"momentum": batch_normalization_momentum, "epsilon": batch_normalization_epsilon}
 
-    def block(x, width, name):
+    def block(x, width, name, groups=1):
         for part in (1, 2):
-            x = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"{name}_conv{part}", **kernel, **policy)(x)
+            x = layers.Conv2D(width * groups, 3, padding="same", groups=groups, activation="relu", name=f"{name}_conv{part}", **kernel, **policy)(x)
             x = normalization(name=f"{name}_norm{part}", **moments, **policy)(x)
         return x
 
     def encoder(x, name):
         skips = []
         for level, width in enumerate(ENCODER_WIDTHS, start=1):
-            x = block(x, width, f"{name}_block{level}")
+            x = block(x, width, f"{name}_block{level}", together)
             if level >= 4:
                 x = layers.Dropout(dropout, name=f"{name}_dropout{level}", **policy)(x)
             if level < len(ENCODER_WIDTHS):
@@ -85,8 +93,11 @@ def build_network(
         return x, skips
 
     images = keras.Input((matrix, matrix, n_inputs), name="images")
-    separate = keras.ops.split(images, n_inputs, axis=-1) if fusion == "late" and n_inputs > 1 else [images]
-    encoded = [encoder(x, f"branch{number}") for number, x in enumerate(separate, start=1)]
+    if together > 1:
+        encoded = [encoder(images, GROUPED)]
+    else:
+        separate = keras.ops.split(images, n_inputs, axis=-1) if fusion == "late" and n_inputs > 1 else [images]
+        encoded = [encoder(x, f"branch{number}") for number, x in enumerate(separate, start=1)]
     ends = [end for end, _ in encoded]
     x = layers.Concatenate(name="concatenation", **policy)(ends) if len(ends) > 1 else ends[0]
     for level, width in zip((4, 3, 2, 1), DECODER_WIDTHS, strict=True):
@@ -97,10 +108,38 @@ def build_network(
     return keras.Model(images, probabilities, name=f"{fusion}_fusion_{n_inputs}_inputs")
 
 
-def network_from_settings(fusion, inputs, matrix, settings, precision="float32"):
-    """Build the network that the training settings (configuration ``training``) describe; only trainings compute in their ``precision``."""
+def network_from_settings(fusion, inputs, matrix, settings, precision="float32", branches="separate"):
+    """Build the network that the training settings (configuration ``training``) describe; only trainings have a ``precision`` and ``branches``."""
     keys = ("dropout", "l2", "initializer", "batch_normalization_momentum", "batch_normalization_epsilon")
-    return build_network(fusion, len(inputs), matrix, precision=precision, **{key: settings[key] for key in keys})
+    return build_network(fusion, len(inputs), matrix, precision=precision, branches=branches, **{key: settings[key] for key in keys})
+
+
+def copy_weights(source, target):
+    """Copy the weights of a network into one of the same function, whichever of them has its branches grouped.
+
+    The last axis of every weight and moving average of a grouped layer holds the branches one after the other. Random states are not copied.
+
+    Parameters
+    ----------
+    source, target : keras.Model
+        Of ``build_network``, alike but for ``precision`` and ``branches``.
+    """
+    values = {}
+    for layer in source.layers:
+        names = _plain_names(source, layer)
+        for variable in layer.weights:
+            for name, part in zip(names, np.split(variable.numpy(), len(names), axis=-1), strict=True):
+                values[name, variable.name] = part
+    for layer in target.layers:
+        for variable in layer.weights:
+            variable.assign(np.concatenate([values[name, variable.name] for name in _plain_names(target, layer)], axis=-1))
+
+
+def _plain_names(network, layer):
+    """Names, in a network of separate branches, of the layers that a layer stands for."""
+    if not layer.name.startswith(f"{GROUPED}_"):
+        return [layer.name]
+    return [layer.name.replace(GROUPED, f"branch{number}", 1) for number in range(1, network.input_shape[-1] + 1)]
 
 
 def _batch_normalization():

@@ -56,7 +56,8 @@ def predict_family(folds, weights, patients, inputs, fusion, matrix, settings, t
     absent = sorted({p for names in test.values() for p in names} - set(patients))
     if absent:
         raise InputError("prediction", f"no images for the test patients {', '.join(absent)}", "prepare their images, or make the folds again")
-    step = load_step(settings["backend"], settings["slots_per_gpu"])
+    # On the CPU: it takes seconds, and a GPU would have to be waited for.
+    step = load_step(settings["backend"])
     step.configure(threads, settings.get("seed", 0))
     network = network_from_settings(fusion, inputs, matrix, settings)
     infer = step.make_inference(network)

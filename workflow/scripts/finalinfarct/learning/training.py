@@ -13,12 +13,12 @@ import numpy as np
 from finalinfarct.dataset.files import sha256, whole
 from finalinfarct.dataset.images import write_json
 from finalinfarct.errors import InputError
-from finalinfarct.learning.backend import choose_precision, load_step
+from finalinfarct.learning.backend import choose_precision, load_step, processor_name
 from finalinfarct.learning.checkpoint import Checkpoint
-from finalinfarct.learning.devices import memory_faults_named
+from finalinfarct.learning.devices import EXECUTION, memory_faults_named
 from finalinfarct.learning.folds import find_fold, read_folds
 from finalinfarct.learning.loss import multiclass_dice_from_terms
-from finalinfarct.learning.network import count_parameters, network_from_settings
+from finalinfarct.learning.network import copy_weights, count_parameters, network_from_settings
 from finalinfarct.learning.schedule import EarlyStopping, learning_rate
 from finalinfarct.learning.slices import load_slices
 
@@ -47,7 +47,7 @@ def train(
     """Train the network of one model family on one fold (Debs et al. 2021, appendix B).
 
     With the same seed, machine, backend and number of threads, the weights on a CPU are the same, bit for bit, also when the training was killed
-    and begun again in between.
+    and begun again in between. Begun again on another machine or with other threads it goes on all the same, exact to rounding.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def train(
     settings : dict
         ``training`` of the configuration: epochs, batch_size, learning_rate, learning_rate_decay, l2, dropout, lesion_weight, dice_denominator,
         batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last), checkpoint_interval_s, backend, precision,
-        slots_per_gpu and early_stopping (minimum_improvement, patience).
+        branches (separate or grouped), slots_per_gpu and early_stopping (minimum_improvement, patience).
     weights_out, history_out, environment_out : str or Path
         Keras weights (``.weights.h5``); CSV with one row an epoch; JSON with versions, device, seed, hashes and counts. What differs between two
         equal trainings stands under its key ``timing``.
@@ -87,55 +87,67 @@ def train(
         The slices do not fit the folds, inputs or matrix, the training diverged, or the memory of the device is full.
     """
     begin = time.perf_counter()
-    members = find_fold(read_folds(folds), fold)["training_sets"][training_set]
-    data = {part: load_slices(slices, members[part], inputs) for part in ("training", "validation")}
-    found = data["training"][0].shape[1:3]
-    if found != (matrix, matrix):
-        raise InputError(slices, f"slices of {found[0]}x{found[1]} voxels", f"set images.matrix, now {matrix}, to that, or make the slices again")
-    counts = {part: len(images) for part, (images, _) in data.items()}
-    log.info("fold %s: %d training and %d validation slices", fold, counts["training"], counts["validation"])
-    step = load_step(settings["backend"], settings["slots_per_gpu"])
-    step.configure(threads, seed)
-    precision = choose_precision(settings["precision"], settings["backend"], step.device_name())
-    network = network_from_settings(fusion, inputs, matrix, settings, precision)
-    log.info(
-        "%s fusion of %s: %d parameters, %s on %s (%s), ready after %.1f s",
-        *(fusion, ", ".join(inputs), count_parameters(network), precision, step.device_name(), settings["backend"]),
-        time.perf_counter() - begin,
-    )
-    identity = {
-        "backend": settings["backend"],
-        "precision": precision,
-        "device": step.device_name(),
-        "processor": platform.processor() or platform.machine(),
-        "versions": _versions(settings["backend"]),
-        "fold": int(fold),
-        "training_set": training_set,
-        "inputs": list(inputs),
-        "fusion": fusion,
-        "matrix": int(matrix),
-        "seed": int(seed),
-        "threads": int(threads),
-        "settings": settings,
-        "sha256": {"slices": sha256(slices), "folds": sha256(folds), "code": code},
-    }
-    checkpoint = None
-    if checkpoints is not None:
-        folder = Path(checkpoints) / f"{fusion}_{'-'.join(inputs)}_{training_set}_fold-{fold}"
-        checkpoint = Checkpoint(folder, identity, settings["checkpoint_interval_s"])
     with memory_faults_named():
+        step = load_step(settings["backend"], settings["slots_per_gpu"])
+        claimed = time.perf_counter()
+        members = find_fold(read_folds(folds), fold)["training_sets"][training_set]
+        data = {part: load_slices(slices, members[part], inputs) for part in ("training", "validation")}
+        found = data["training"][0].shape[1:3]
+        if found != (matrix, matrix):
+            raise InputError(slices, f"slices of {found[0]}x{found[1]} voxels", f"set images.matrix, now {matrix}, to that, or make the slices again")
+        counts = {part: len(images) for part, (images, _) in data.items()}
+        log.info("fold %s: %d training and %d validation slices", fold, counts["training"], counts["validation"])
+        step.configure(threads, seed)
+        precision = choose_precision(settings["precision"], settings["backend"], step.device_name())
+        network = plain = network_from_settings(fusion, inputs, matrix, settings, precision)
+        if settings["branches"] == "grouped":
+            network = network_from_settings(fusion, inputs, matrix, settings, precision, "grouped")
+            copy_weights(plain, network)
+        log.info(
+            "%s fusion of %s: %d parameters, %s on %s (%s), ready after %.1f s",
+            *(fusion, ", ".join(inputs), count_parameters(network), precision, step.device_name(), settings["backend"]),
+            time.perf_counter() - begin,
+        )
+        identity = {
+            "backend": settings["backend"],
+            "precision": precision,
+            "versions": _versions(settings["backend"]),
+            "fold": int(fold),
+            "training_set": training_set,
+            "inputs": list(inputs),
+            "fusion": fusion,
+            "matrix": int(matrix),
+            "seed": int(seed),
+            "settings": {key: value for key, value in settings.items() if key not in EXECUTION},
+            "sha256": {"slices": sha256(slices), "folds": sha256(folds), "code": code},
+        }
+        checkpoint = None
+        if checkpoints is not None:
+            folder = Path(checkpoints) / f"{fusion}_{'-'.join(inputs)}_{training_set}_fold-{fold}"
+            checkpoint = Checkpoint(folder, identity, settings["checkpoint_interval_s"])
         progress = _fit(step, network, data, settings, seed, slices, checkpoint)
     network.set_weights(progress.kept)
-    _save_weights(network, weights_out)
+    if network is not plain:
+        copy_weights(network, plain)
+    _save_weights(plain, weights_out)
     _write_history(progress.history, history_out)
+    trained_s = sum(row["seconds"] for row in progress.history)
     environment = identity | {
+        "device": step.device_name(),
+        "processor": processor_name(),
+        "threads": int(threads),
         "trainable_parameters": count_parameters(network),
         "patients": members,
         "slices": counts,
         "epochs": progress.epoch,
-        "best_epoch": max(progress.history, key=lambda row: row["validation_dice"])["epoch"],
+        "kept_epoch": progress.kept_epoch,
         "weights_sha256": sha256(weights_out),
-        "timing": {"seconds": round(time.perf_counter() - begin, 1), "resumed_after_epoch": progress.resumed},
+        "timing": {
+            "training_s": round(trained_s, 1),
+            "last_process_s": round(time.perf_counter() - claimed, 1),
+            "waited_for_gpu_s": round(claimed - begin, 1),
+            "resumed_after_epoch": progress.resumed,
+        },
     }
     write_json(environment_out, environment)
     if checkpoint:
@@ -156,6 +168,8 @@ class Progress:
         One row an epoch, with the keys ``HISTORY_COLUMNS``.
     kept : list of numpy.ndarray
         Weights to keep.
+    kept_epoch : int
+        Epoch that they are of.
     resumed : int
         Epoch after which this process took over, 0 if it did all.
     """
@@ -165,6 +179,7 @@ class Progress:
     updates: int = 0
     history: list = field(default_factory=list)
     kept: list = field(default_factory=list)
+    kept_epoch: int = 0
     resumed: int = 0
 
 
@@ -193,16 +208,16 @@ def _fit(step, network, data, settings, seed, slices, checkpoint):
             losses.append((len(rows), update(rows, rate, progress.updates)))
             progress.updates += 1
         loss = sum(count * float(value) for count, value in losses) / number
-        if not np.isfinite(loss):
-            found = f"the loss became {loss} in epoch {progress.epoch}"
-            raise InputError(slices, found, "lower training.learning_rate, or check the normalised images")
         update.write_back()
         dice = _validation_dice(validate, *data["validation"], size)
+        if not np.isfinite([loss, dice]).all():
+            found = f"the loss became {loss}, the validation Dice {dice} in epoch {progress.epoch}"
+            raise InputError(slices, found, "lower training.learning_rate, or check the normalised images")
         now = time.perf_counter()
         values = (progress.epoch, loss, dice, rate, now - epoch_begin)
         progress.history.append(dict(zip(HISTORY_COLUMNS, values, strict=True)))
         if stopping.update(dice) or settings["weights"] == "last":
-            progress.kept = network.get_weights()
+            progress.kept, progress.kept_epoch = network.get_weights(), progress.epoch
         left_s = (now - begin) / (progress.epoch - progress.resumed) * (epochs - progress.epoch)
         log.info(
             "epoch %d of %d: loss %.4f, validation Dice %.4f, rate %.3g, %.1f s, at most %.0f s left",
@@ -226,7 +241,7 @@ def _restore(progress, network, record, arrays):
     for variable, value in zip(network.variables, arrays["variables"], strict=True):
         variable.assign(value)
     progress.kept, progress.history = arrays["kept"], record["history"]
-    progress.epoch, progress.updates = record["epoch"], record["updates"]
+    progress.epoch, progress.updates, progress.kept_epoch = record["epoch"], record["updates"], record["kept_epoch"]
     progress.resumed = progress.epoch
     vars(progress.stopping).update(record["stopping"])
     log.info("going on after epoch %d, from the checkpoint of a training that was cut off", progress.epoch)

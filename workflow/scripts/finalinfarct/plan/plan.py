@@ -12,6 +12,7 @@ from finalinfarct.dataset.files import unwritable
 from finalinfarct.dataset.memory import CheckMemory, remembered_faults
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import check_method
+from finalinfarct.learning.devices import EXECUTION
 from finalinfarct.plan.code import analysis_sources, code_hash, door_hashes
 from finalinfarct.plan.config import check_config
 from finalinfarct.simulation.naming import participant_ids
@@ -121,6 +122,10 @@ class Plan:
     def position(self, wildcards, input):
         """Return "3 of 30" for messages; that it takes ``input`` keeps it out of what re-runs a job when a patient is added."""
         return f"{self._positions[wildcards.participant]} of {len(self.patients)}"
+
+    def training_settings(self):
+        """Return the settings of trainings that change what comes out of them."""
+        return {key: value for key, value in self.config["training"].items() if key not in EXECUTION}
 
     def memory(self, first_mb):
         """Return a resource function: ``first_mb`` MB at the first attempt and as much more at each next, since memory may be what ended it."""

@@ -15,7 +15,7 @@ FOLD_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY)
 TRAINED_ON = {"all": "all patients", "reperfused": "reperfused patients", "nonreperfused": "patients who were not reperfused"}
 STATUS = {"reperfused": "Reperfused", "nonreperfused": "Not reperfused"}
 VOLUMES = {"Predicted volume (ml)": "volume_predicted_ml", "Final volume (ml)": "volume_final_ml"}
-LEFT_OUT = ("early_stopping", "seed", "threads", "backend", "precision", "slots_per_gpu", "checkpoint_interval_s")
+LEFT_OUT = ("early_stopping", "seed", "backend", "precision")
 USE = (
     "Research on the prediction of the final infarct of acute ischaemic stroke from baseline MRI. Not a medical device: no prediction may guide care."
 )
@@ -50,7 +50,7 @@ def write_model_card(environments, histories, metrics, hausdorff, simulated, car
     records = [json.loads(Path(path).read_text(encoding="utf-8")) for path in environments]
     first = records[0]
     for path, record in zip(environments, records, strict=True):
-        changed = [key for key in ("fusion", "inputs", "training_set", "settings", "versions", "sha256") if record[key] != first[key]]
+        changed = [key for key in ("fusion", "inputs", "training_set", "seed", "settings", "versions", "sha256") if record[key] != first[key]]
         if changed:
             raise InputError(path, f"another {', '.join(changed)} than in {environments[0]}", "train all folds again")
     curves = [pd.read_csv(path) for path in histories]
@@ -59,7 +59,7 @@ def write_model_card(environments, histories, metrics, hausdorff, simulated, car
     sections = [
         ("Use", USE),
         ("Network", _network(first)),
-        ("Trainings", pipe_table(("Fold", "Patients", "Slices", "Epochs", "Best epoch", "Validation Dice", "Minutes"), _folds(records, curves))),
+        ("Trainings", pipe_table(("Fold", "Patients", "Slices", "Epochs", "Epoch kept", "Its validation Dice", "Minutes"), _folds(records, curves))),
         ("Performance in test patients, out of fold", _performance(first, metrics, hausdorff)),
         ("Settings", pipe_table(("Setting", "Value"), _settings(first["settings"]))),
         ("Made with", pipe_table(("What", "Value"), _made_with(records))),
@@ -84,8 +84,9 @@ def _folds(records, curves):
     """Rows of the table of trainings."""
     for record, curve in zip(records, curves, strict=True):
         patients, slices = ("{} + {}".format(*sizes) for sizes in (map(len, record["patients"].values()), record["slices"].values()))
-        best = curve["validation_dice"].max()
-        yield record["fold"], patients, slices, record["epochs"], record["best_epoch"], fixed(best, 3), fixed(record["timing"]["seconds"] / 60, 1)
+        kept = curve.set_index("epoch")["validation_dice"][record["kept_epoch"]]
+        minutes = fixed(record["timing"]["training_s"] / 60, 1)
+        yield record["fold"], patients, slices, record["epochs"], record["kept_epoch"], fixed(kept, 3), minutes
 
 
 def _performance(record, metrics, hausdorff):
@@ -111,25 +112,26 @@ def _made_with(records):
     """Rows on machine, seed, versions and hashes."""
     first = records[0]
     yield "devices", ", ".join(sorted({f"{record['device']} ({record['processor']}, {record['threads']} threads)" for record in records}))
-    yield from ((name, first[name]) for name in ("backend", "precision", "seed"))
+    yield "precision", ", ".join(sorted({record["precision"] for record in records}))
+    yield from ((name, first[name]) for name in ("backend", "seed"))
     yield "versions", ", ".join(f"{name} {version}" for name, version in first["versions"].items())
     yield from ((f"SHA-256 of {name}", f"`{digest}`") for name, digest in first["sha256"].items())
 
 
 def _draw_curves(records, curves, family, simulated, svg, png):
-    """Draw loss and validation Dice by epoch, one line a fold; a dot marks the best epoch."""
+    """Draw loss and validation Dice by epoch, one line a fold; a dot marks the epoch whose weights were kept."""
     figure = new_figure(PAGE_MM, 70.0)
     axes = figure.subplots(1, 2, sharex=True)
     for number, (record, curve) in enumerate(zip(records, curves, strict=True)):
         colour = FOLD_COLOURS[number % len(FOLD_COLOURS)]
         for axis, column in zip(axes, ("loss", "validation_dice"), strict=True):
             axis.plot(curve["epoch"], curve[column], color=colour, label=f"fold {record['fold']}")
-        best = curve.loc[curve["epoch"] == record["best_epoch"]]
-        axes[1].plot(best["epoch"], best["validation_dice"], "o", color=colour, ms=4, mec="white", mew=0.4)
+        kept = curve.loc[curve["epoch"] == record["kept_epoch"]]
+        axes[1].plot(kept["epoch"], kept["validation_dice"], "o", color=colour, ms=4, mec="white", mew=0.4)
     axes[0].set(xlabel="epoch", ylabel="training loss (Dice and L2)")
     axes[1].set(xlabel="epoch", ylabel="validation Dice, mean of three classes")
     axes[1].grid(axis="y", color=GREY, alpha=0.2, lw=0.5)
     axes[0].legend(loc="best")
     figure.suptitle(family[0].upper() + family[1:])
-    footnote(figure, simulated, "Dot: the best epoch.")
+    footnote(figure, simulated, "Dot: the epoch whose weights were kept.")
     save(figure, svg, png)

@@ -279,7 +279,7 @@ def _networks(table1, environments):
     counts = read_table(table1, text=("row", "value")).set_index("row")["value"]
     found = {f"trainable parameters {number} input{'s' * (number > 1)}": Found(int(counts[f"late fusion, {number} inputs"])) for number in (5, 3, 1)}
     trainings = [json.loads(Path(path).read_text(encoding="utf-8")) for path in environments]
-    hours = [training["timing"]["seconds"] / 3600 for training in trainings]
+    hours = [training["timing"]["training_s"] / 3600 for training in trainings]
     machines = "; ".join(sorted({f"{training['device']} ({training['processor']}), threads: {training['threads']}" for training in trainings}))
     note = (
         f"median of {len(hours)} trainings (late fusion, 5 inputs), {min(hours):.2g} to {max(hours):.2g} h, on {machines}; the paper's on a GTX 1080"

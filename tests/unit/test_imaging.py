@@ -10,7 +10,7 @@ from scipy import ndimage
 from finalinfarct.dataset.images import read_image, read_sidecar, write_image
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import brain_mask
-from finalinfarct.imaging.diffusion import adc_map, compute_adc
+from finalinfarct.imaging.diffusion import adc_map, compute_adc, trace_weighted
 from finalinfarct.imaging.grids import upsampled_grid
 from finalinfarct.imaging.lesions import diffusion_lesion, make_labels
 from finalinfarct.imaging.normalisation import normalise, normalise_array
@@ -64,6 +64,26 @@ def test_adc_from_a_series(tmp_path):
     assert read_image(out[2]).get_fdata() == pytest.approx(np.full((6, 6, 5), 900.0), abs=0.1)
     assert read_image(out[0]).get_fdata()[0, 0, 0] == pytest.approx(1000)
     assert read_sidecar(out[2])["Units"] == "um2/s"
+
+
+def test_adc_of_three_directions_is_the_mean_diffusivity(tmp_path):
+    """A dense tract along x: the mean of the signals would give 589, which passes for ischaemia."""
+    directions = np.exp(-np.array([1.7, 0.3, 0.3]))
+    signal = np.broadcast_to(1000 * np.array([1, *directions]), (6, 6, 5, 4)).copy()
+    signal[0, 0, 0, 2] = 0
+    write_image(tmp_path / "dwi.nii.gz", signal, AFFINE)
+    (tmp_path / "dwi.bval").write_text("0 1000 1000 1000", encoding="utf-8")
+    out = outputs(tmp_path)
+    compute_adc(tmp_path / "dwi.nii.gz", None, *out)
+    adc, weighted = (read_image(path).get_fdata() for path in (out[2], out[1]))
+    assert adc[1:] == pytest.approx(np.full((5, 6, 5), 2300 / 3), abs=0.1)
+    assert weighted[1:] == pytest.approx(np.full((5, 6, 5), 1000 * np.exp(-2.3 / 3)), rel=1e-5)
+    assert adc[0, 0, 0] == weighted[0, 0, 0] == 0
+
+
+def test_one_weighted_volume_is_left_as_it_is():
+    volume = np.random.default_rng(0).normal(100, 80, (4, 4, 4, 1)).astype(np.float32)
+    assert np.array_equal(trace_weighted(volume), volume[..., 0])
 
 
 @pytest.mark.parametrize(("units", "factor"), [("um2/s", 1.0), ("1e-6 mm2/s", 1.0), ("1e-3 mm2/s", 1e-3), ("mm2/s", 1e-6)])

@@ -1,5 +1,6 @@
 """The plan: families, patients, transforms, and the hash of the code behind each door."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -53,6 +54,19 @@ def test_files_of_given_data(dataset, config):
     assert plan.reference(asked("sub-02")).endswith("_perfref.nii.gz")
     assert plan.expert_diffusion_lesion(asked("sub-01")) == []
     assert not any("truth" in path for path in plan.all_raw(None))
+
+
+def test_side_files_are_inputs_where_there_are_any(dataset, config):
+    plan = Plan(config)
+    dsc = plan.side_files("dsc")
+    assert dsc(asked("sub-iknow001", session="h3")) == ["results/dataset/sub-iknow001/ses-h3/perf/sub-iknow001_ses-h3_dsc.json"]
+    assert [Path(path).name for path in plan.side_files("dwi", "adc")(asked("sub-iknow001"))] == ["sub-iknow001_ses-baseline_dwi.json"]
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    plan = Plan(config)
+    side = patient_files(dataset, "sub-01")["dwi"].with_name("sub-01_ses-baseline_dwi.json")
+    assert plan.side_files("dwi", "adc")(asked("sub-01")) == [str(side)]
+    side.unlink()
+    assert plan.side_files("dwi", "adc")(asked("sub-01")) == []
 
 
 def test_a_job_that_was_ended_asks_for_more_memory(config):

@@ -10,6 +10,7 @@ import numpy as np
 
 from finalinfarct.dataset.files import UNWRITABLE, whole
 from finalinfarct.dataset.images import read_image, read_sidecar, voxel_sizes, write_image
+from finalinfarct.dataset.orientation import FEWEST_VOXELS
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.grids import upsampled_grid
 
@@ -108,11 +109,11 @@ def _levels(fixed):
 
 
 def _checked(path):
-    """Image with contrast, at least two voxels along every axis."""
+    """Image with contrast, and with enough voxels along every axis."""
     image = read_image(path, ndim=3)
     data = np.asarray(image.dataobj)
-    if min(image.shape) < 4:
-        raise InputError(path, f"shape {image.shape}", "registration needs at least 4 voxels along each axis")
+    if min(image.shape) < FEWEST_VOXELS:
+        raise InputError(path, f"shape {image.shape}", f"registration needs at least {FEWEST_VOXELS} voxels along each axis")
     if data.min() == data.max():
         raise InputError(path, "the image is constant", "replace it")
     return image
@@ -124,7 +125,7 @@ def _to_ants(image):
 
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(image.affine, float)
     spacing = voxel_sizes(affine)
-    # ITK wants orthonormal directions: rounding in a NIfTI header, or a slight shear, is taken out
+    # ITK wants orthonormal directions: rounding in a NIfTI header, or a shear below a degree (the dataset's check), is taken out
     left, _, right = np.linalg.svd(affine[:3, :3] / spacing)
     data = np.ascontiguousarray(np.asarray(image.dataobj, np.float32))
     return ants.from_numpy(data, origin=list(affine[:3, 3]), spacing=list(spacing), direction=left @ right)

@@ -332,7 +332,12 @@ SIDE_FILES = [
     Spoiled("ADC elsewhere", scanner_adc(800.0, shape=(6, 6, 4)), ADC, "on another grid", "onto that grid"),
     Spoiled("Tmax in ms", given_maps(lambda files: key("Units", "ms")(files["tmax"])), "_Tmax", "Units in the side file: 'ms'", 'one of "s"'),
     Spoiled("CBF in a strange unit", given_maps(lambda files: key("Units", "furlong")(files["cbf"])), "_CBF", "'furlong'", '"ml/100g/min"'),
-    Spoiled("CBV elsewhere", given_maps(lambda files: voxels(np.ones((6, 6, 4)), Units="%")(files["cbv"])), "_CBV", "on another grid", "that grid"),
+    Spoiled(
+        "CBV in %", given_maps(lambda files: key("Units", "%")(files["cbv"])), "_CBV", "CBV per volume of tissue", "divide the values by the density"
+    ),
+    Spoiled(
+        "CBV elsewhere", given_maps(lambda files: voxels(np.ones((6, 6, 4)), Units="ml/100g")(files["cbv"])), "_CBV", "on another grid", "that grid"
+    ),
     Spoiled("no CBV", given_maps(lambda files: files["cbv"].unlink()), "_CBV", "the file does not exist", "add it"),
     Spoiled("no series at H3", image("h3_dsc", lambda path: path.unlink(), "sub-02"), "sub-02_ses-h3_dsc", "does not exist", "add it", "sub-02", 2),
 ]

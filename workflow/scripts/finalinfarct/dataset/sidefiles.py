@@ -18,9 +18,10 @@ SMALLEST_B_S_PER_MM2, LARGEST_B_S_PER_MM2 = 500.0, 100000.0
 ADC_TO_UM2_S = {"um2/s": 1.0, "1e-6 mm2/s": 1.0, "1e-3 mm2/s": 1e3, "mm2/s": 1e6}
 GIVEN_UNITS = {
     "Tmax": ("s", "second", "seconds"),
-    "CBF": ("ml/100g/min", "ml/100ml/min", "relative", "arbitrary", "au"),
-    "CBV": ("ml/100g", "ml/100ml", "%", "relative", "arbitrary", "au"),
+    "CBF": ("ml/100g/min", "relative", "arbitrary", "au"),
+    "CBV": ("ml/100g", "relative", "arbitrary", "au"),
 }
+PER_VOLUME = ("ml/100ml/min", "ml/100ml", "%")
 MAP_UNITS = {"Tmax": "s", "CBF": "mL/100g/min", "CBV": "mL/100g", "MTT": "s", "TTP": "s"}
 
 
@@ -74,6 +75,9 @@ def given_unit(name, path):
     """Unit of a given Tmax, CBF or CBV map in the words of this package; InputError when it is unknown. CBF and CBV without one are relative."""
     unit = read_sidecar(path).get("Units", None if name == "Tmax" else "relative")
     plain = unit.replace(" ", "").lower() if isinstance(unit, str) else None
+    if name != "Tmax" and plain in PER_VOLUME:
+        mend = 'divide the values by the density of tissue in g/ml (1.04) and write them per 100g, or write "relative"'
+        raise InputError(path, f"{name} per volume of tissue, Units in the side file: {unit!r}", mend)
     if plain not in GIVEN_UNITS[name]:
         known = ", ".join(f'"{unit}"' for unit in GIVEN_UNITS[name])
         raise InputError(path, f"Units in the side file: {unit!r}", f'write "Units" in the JSON side file: one of {known}')

@@ -83,12 +83,18 @@ def test_faults_refuse_or_exclude(dataset, config):
     assert list(Plan(config).patients) == ["sub-02"]
 
 
-def test_bet_is_refused_without_fsl(config, monkeypatch):
-    monkeypatch.setenv("PATH", "")
+def test_bet_is_refused_without_fsl(config, monkeypatch, tmp_path):
+    """Also where there is a bet on the PATH: the step looks below FSLDIR."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "bet").write_text("#!/bin/sh\n", encoding="utf-8")
+    (tmp_path / "bin" / "bet").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("FSLDIR", raising=False)
     config["images"]["brain_mask"] = "bet"
-    with pytest.raises(InputError, match="FSL"):
+    with pytest.raises(InputError, match="set FSLDIR"):
         Plan(config)
+    monkeypatch.setenv("FSLDIR", str(tmp_path))
+    assert Plan(config).patients
 
 
 def test_code_hash_covers_what_a_door_imports_and_nothing_else():

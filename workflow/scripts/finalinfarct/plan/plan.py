@@ -10,7 +10,7 @@ from finalinfarct.dataset.check import Fault, check_dataset, report_faults
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.files import unwritable
 from finalinfarct.dataset.images import sidecar_path
-from finalinfarct.dataset.memory import CheckMemory, remembered_faults
+from finalinfarct.dataset.memory import CheckMemory, image_settings, remembered_faults
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import check_method
 from finalinfarct.plan.code import analysis_sources, code_hash, door_hashes
@@ -64,7 +64,7 @@ class Plan:
     folds : list of int
         Numbers of the folds, from 1.
     found_by_steps : list of tuple
-        Faults of patients' files that earlier runs met when they read the voxels.
+        Faults of patients' images that earlier runs met when they read the voxels.
 
     Raises
     ------
@@ -93,7 +93,7 @@ class Plan:
 
     def _given_patients(self, announce):
         patients, faults = check_dataset(self.root, self.config["cohorts"], CheckMemory(code_hash("check_dataset.py")))
-        self.found_by_steps = remembered_faults(self.root, patients, door_hashes)
+        self.found_by_steps = remembered_faults(self.root, patients, door_hashes, image_settings(self.config))
         faults += map(Fault._make, self.found_by_steps)
         if faults:
             whole = [fault for fault in faults if not fault.participant_id]

@@ -247,7 +247,11 @@ IMAGES = [
         "slices first", image("dsc", series(np.ones((4, 12, 12, 25)), SLICES_FIRST)), DSC, "and they lie on axis 1", "nibabel.as_closest_canonical"
     ),
     Spoiled(
-        "sagittal slices", image("dsc", series(np.ones(FRAMES), np.diag([10.0, 4, 4, 1]))), DSC, "the slices are not axial (voxels", "resample it"
+        "sagittal slices",
+        image("dsc", series(np.ones((4, 12, 12, 25)), np.diag([10.0, 4, 4, 1]))),
+        DSC,
+        "the slices are not axial (voxels",
+        "resample it",
     ),
     Spoiled("sheared axes", image("dsc", series(np.ones(FRAMES), sheared(2))), DSC, "axes 2.0 degrees off the right angle", "resample it"),
     Spoiled("folder for an image", image("dwi", into_folder), DWI, "this is not a file", "put a file there"),

@@ -185,6 +185,7 @@ HARMLESS = {
     "length of the header": image("dwi", header((SIZEOF_HDR, (0,)))),
     "times unknown to the header": image("dsc", header((PIXDIM, [1.0, 10, 10, 5, 1, 0, 0, 0]))),
     "oblique slices": image("dsc", series(np.ones(FRAMES), oblique(20))),
+    "thin slices of wide voxels": image("dsc", series(np.ones(FRAMES), np.diag([10.0, 10, 3, 1]))),
     "almost right angles": image("dsc", series(np.ones(FRAMES), sheared(0.5))),
     "sagittal 3D follow-up": lambda root: sagittal(root),
     "extension": image("dwi", decompressed(lambda inside: extended(inside))),

@@ -141,7 +141,7 @@ def check_patient(root, participant_id, cohort):
         """Header of an image that is registered; ``sliced``: it may be the reference, or is smoothed slice by slice."""
         header = attempt(_inspect, files[name], ndim)
         if header is not None:
-            for found, mend in [*grid_faults(header.shape, header.affine), *(slice_faults(header.affine) if sliced else ())]:
+            for found, mend in [*grid_faults(header.shape, header.affine), *(slice_faults(header.shape, header.affine) if sliced else ())]:
                 say(name, found, mend)
         return header
 

@@ -8,8 +8,8 @@ from finalinfarct.dataset.images import voxel_sizes
 FEWEST_VOXELS = 4
 """Along each axis: registration smooths and differentiates along all three."""
 LARGEST_SHEAR_DEGREES = 1.0
-# Isotropic scans have no thick axis, and voxels are seldom quite square in plane.
-LEAST_THICKNESS_RATIO = 2.1
+# Slices are fewer and thicker than the voxels in them, but voxels are seldom quite square in plane, and thin slices may have wide voxels.
+LEAST_THICKNESS_RATIO = 2.0
 RESAMPLE = "resample it onto a grid of axial slices (flirt -applyxfm, nibabel.processing.resample_to_output)"
 
 
@@ -37,19 +37,20 @@ def shear_degrees(affine):
     return float(np.degrees(np.arcsin(min(off, 1.0))))
 
 
-def slice_faults(affine):
+def slice_faults(shape, affine):
     """Pairs (found, mend) for a scan whose slices are not axial, or not on the third axis: it is up-sampled, smoothed and cut along the other two.
 
     Oblique slices belong to the axis that is nearest. An isotropic scan is cut along the axis that runs up.
 
     Parameters
     ----------
-    affine : numpy.ndarray
-        (4, 4), voxel indices to mm.
+    shape, affine
+        As for ``grid_faults``.
     """
     up = int(np.flatnonzero(nib.io_orientation(affine)[:, 0] == 2)[0])
     sizes = voxel_sizes(affine)
-    if np.delete(sizes, up).max() > LEAST_THICKNESS_RATIO * sizes[up]:
+    thick = int(sizes.argmax())
+    if sizes[thick] > LEAST_THICKNESS_RATIO * sizes[up] and shape[thick] < shape[up]:
         yield f"the slices are not axial (voxels of {' x '.join(f'{size:.3g}' for size in sizes)} mm, axis {up + 1} runs up)", RESAMPLE
     elif up != 2:
         mend = "reorder the axes of it and of the masks and maps on its grid (fslreorient2std, nibabel.as_closest_canonical)"

@@ -14,6 +14,7 @@ from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.images import sidecar_path, write_image
 
 SHAPE, AFFINE = (12, 12, 4), np.diag([10.0, 10.0, 5.0, 1.0])
+FRAMES, SLICES_FIRST = (*SHAPE, 25), AFFINE[:, [2, 0, 1, 3]]
 # Offsets and formats of fields of a NIfTI-1 header.
 SIZEOF_HDR, DIM, DATATYPE, BITPIX, PIXDIM, VOX_OFFSET, SLOPE = (0, "i"), (40, "8h"), (70, "h"), (72, "h"), (76, "8f"), (108, "f"), (112, "2f")
 QFORM_CODE, SFORM_CODE, QUATERNION, SROW, MAGIC = (252, "h"), (254, "h"), (256, "3f"), (280, "12f"), (344, "4s")
@@ -64,6 +65,25 @@ def dim(*lengths):
 
 def voxels(data, affine=AFFINE, dtype=np.float32, **side):
     return lambda path: write_image(path, data, affine, side or None, dtype=dtype)
+
+
+def series(data, affine=AFFINE):
+    """A perfusion series with its times."""
+    return voxels(data, affine, np.int16, RepetitionTime=1.5, EchoTime=0.04)
+
+
+def sheared(degrees):
+    """The affine with slices that lean to one side."""
+    affine = AFFINE.copy()
+    affine[0, 2] = 5 * np.tan(np.radians(degrees))
+    return affine
+
+
+def oblique(degrees):
+    """The affine of slices that follow the skull base."""
+    turn, angle = np.eye(4), np.radians(degrees)
+    turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return turn @ AFFINE
 
 
 def typed(dtype):
@@ -213,6 +233,27 @@ IMAGES = [
     Spoiled("voxel sizes of 0", image("dwi", header((PIXDIM, [1.0] + [0.0] * 7), (SFORM_CODE, (0,)))), DWI, "voxel sizes of 0", EXPORT),
     Spoiled("no orientation", image("dwi", header((SFORM_CODE, (0,)), (QFORM_CODE, (0,)))), DWI, "no orientation", EXPORT),
     Spoiled("impossible rotation", image("dwi", header((SFORM_CODE, (0,)), (QUATERNION, [2.0, 2, 2]))), DWI, UNREADABLE, REPLACE),
+    Spoiled("one slice", image("dwi", voxels(np.ones((12, 12, 1, 2)), dtype=np.int16)), DWI, "shape (12, 12, 1)", "at least 4 voxels are needed"),
+    Spoiled("three slices", image("dsc", series(np.ones((12, 12, 3, 25)))), DSC, "shape (12, 12, 3)", "at least 4 voxels are needed"),
+    Spoiled(
+        "three slices of a map",
+        given_maps(lambda files: [voxels(np.ones((12, 12, 3)), Units="s")(files[name]) for name in ("tmax", "cbf", "cbv")]),
+        "_Tmax",
+        "shape (12, 12, 3)",
+        "at least 4 voxels are needed",
+        faults=5,
+    ),
+    Spoiled(
+        "slices first", image("dsc", series(np.ones((4, 12, 12, 25)), SLICES_FIRST)), DSC, "and they lie on axis 1", "nibabel.as_closest_canonical"
+    ),
+    Spoiled(
+        "sagittal slices",
+        image("dsc", series(np.ones((4, 12, 12, 25)), np.diag([10.0, 4, 4, 1]))),
+        DSC,
+        "the slices are not axial (voxels",
+        "resample it",
+    ),
+    Spoiled("sheared axes", image("dsc", series(np.ones(FRAMES), sheared(2))), DSC, "axes 2.0 degrees off the right angle", "resample it"),
     Spoiled("folder for an image", image("dwi", into_folder), DWI, "this is not a file", "put a file there"),
     Spoiled("pipe for an image", image("dwi", into_pipe), DWI, "this is not a file", "put a file there"),
     Spoiled("link to itself", image("dwi", into_loop), DWI, "the file cannot be opened", "its link"),
@@ -228,6 +269,13 @@ MASKS = [
     Spoiled("mask of another shape", image("final_lesion", voxels(np.ones((6, 6, 4)), dtype=np.uint8)), LESION, "on another grid", "onto that grid"),
     Spoiled("mask elsewhere", image("final_lesion", voxels(cube(), AFFINE + np.eye(4, k=3) * 400)), LESION, "on another grid", "onto that grid"),
     Spoiled("mask mirrored", image("final_lesion", voxels(cube(), np.diag([-10.0, 10, 5, 1]))), LESION, "on another grid", "onto that grid"),
+    Spoiled(
+        "mask of slightly larger voxels",
+        image("dwi_lesion", voxels(cube(), np.diag([10.0099, 10.0099, 5, 1]))),
+        "ses-baseline",
+        "another grid",
+        "that grid",
+    ),
     Spoiled("mask 4D", image("final_lesion", voxels(cube()[..., None])), LESION, "4 dimensions", "an image of 3 dimensions"),
     Spoiled("mask of 255", image("final_lesion", voxels(cube(255), dtype=np.uint8)), LESION, "values [0.0, 255.0] in a mask", "write 1 inside"),
     Spoiled("mask of -1", image("final_lesion", voxels(cube(-1), dtype=np.int16)), LESION, "values [-1.0, 0.0] in a mask", "write 1 inside"),
@@ -264,6 +312,7 @@ SIDE_FILES = [
     Spoiled("no repetition time", image("dsc", without("RepetitionTime")), TIMES, "RepetitionTime is missing", "in seconds"),
     Spoiled("no echo time", image("dsc", without("EchoTime")), TIMES, "EchoTime is missing", "in seconds"),
     Spoiled("repetition time in ms", image("dsc", key("RepetitionTime", 1500)), TIMES, "(perhaps in milliseconds: 1.5 s?)", "in seconds"),
+    Spoiled("repetition time of another series", image("dsc", key("RepetitionTime", 2.0)), TIMES, "_dsc.nii.gz says 1.5 s", "the one that is wrong"),
     Spoiled("echo time in ms", image("dsc", key("EchoTime", 40)), TIMES, "(perhaps in milliseconds: 0.04 s?)", "in seconds"),
     Spoiled("time as text", image("dsc", key("RepetitionTime", "1.5")), TIMES, "RepetitionTime is missing or not a number", "in seconds"),
     Spoiled("time as a list", image("dsc", key("EchoTime", [0.04])), TIMES, "EchoTime is missing or not a number", "in seconds"),
@@ -287,7 +336,12 @@ SIDE_FILES = [
     Spoiled("ADC elsewhere", scanner_adc(800.0, shape=(6, 6, 4)), ADC, "on another grid", "onto that grid"),
     Spoiled("Tmax in ms", given_maps(lambda files: key("Units", "ms")(files["tmax"])), "_Tmax", "Units in the side file: 'ms'", 'one of "s"'),
     Spoiled("CBF in a strange unit", given_maps(lambda files: key("Units", "furlong")(files["cbf"])), "_CBF", "'furlong'", '"ml/100g/min"'),
-    Spoiled("CBV elsewhere", given_maps(lambda files: voxels(np.ones((6, 6, 4)), Units="%")(files["cbv"])), "_CBV", "on another grid", "that grid"),
+    Spoiled(
+        "CBV in %", given_maps(lambda files: key("Units", "%")(files["cbv"])), "_CBV", "CBV per volume of tissue", "divide the values by the density"
+    ),
+    Spoiled(
+        "CBV elsewhere", given_maps(lambda files: voxels(np.ones((6, 6, 4)), Units="ml/100g")(files["cbv"])), "_CBV", "on another grid", "that grid"
+    ),
     Spoiled("no CBV", given_maps(lambda files: files["cbv"].unlink()), "_CBV", "the file does not exist", "add it"),
     Spoiled("no series at H3", image("h3_dsc", lambda path: path.unlink(), "sub-02"), "sub-02_ses-h3_dsc", "does not exist", "add it", "sub-02", 2),
 ]

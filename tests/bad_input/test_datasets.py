@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mutations import (
     AFFINE,
+    FRAMES,
     NAMES,
     PIXDIM,
     SHAPE,
@@ -24,8 +25,11 @@ from mutations import (
     header,
     image,
     lines,
+    oblique,
     plain,
     scanner_adc,
+    series,
+    sheared,
     special,
     table,
     voxels,
@@ -131,7 +135,6 @@ def far_away(root):
 
 
 CHECK_SUM = content(lambda packed: packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:])
-FRAMES = (*SHAPE, 25)
 # What the check, which reads headers, cannot see; the step that reads the voxels names it.
 UNSEEN = [
     ("damaged DWI", image("dwi", CHECK_SUM), "dwi", "CRC check failed"),
@@ -180,8 +183,20 @@ HARMLESS = {
     "negative voxel sizes beside an affine": image("dwi", header((PIXDIM, [1.0, -10, -10, -5, 1, 1, 1, 1]))),
     "voxel sizes of 0 beside an affine": image("dwi", header((PIXDIM, [1.0, 0, 0, 0, 1, 1, 1, 1]))),
     "length of the header": image("dwi", header((SIZEOF_HDR, (0,)))),
+    "times unknown to the header": image("dsc", header((PIXDIM, [1.0, 10, 10, 5, 1, 0, 0, 0]))),
+    "oblique slices": image("dsc", series(np.ones(FRAMES), oblique(20))),
+    "thin slices of wide voxels": image("dsc", series(np.ones(FRAMES), np.diag([10.0, 10, 3, 1]))),
+    "almost right angles": image("dsc", series(np.ones(FRAMES), sheared(0.5))),
+    "sagittal 3D follow-up": lambda root: sagittal(root),
     "extension": image("dwi", decompressed(lambda inside: extended(inside))),
 }
+
+
+def sagittal(root):
+    """A follow-up FLAIR whose first axis runs forwards and whose third one runs to the right, as 3D sequences are stored, and its lesion."""
+    files, affine = patient_files(root, "sub-01"), np.array([[0.0, 0, 5, 0], [5, 0, 0, 0], [0, 5, 0, 0], [0, 0, 0, 1]])
+    write_image(files["followup_flair"], special(2), affine)
+    write_image(files["final_lesion"], cube(), affine, dtype=np.uint8)
 
 
 def resaved(path, make):

@@ -1,13 +1,16 @@
 """The check of a dataset: a valid one passes, all faults are reported at once. What can be wrong stands in tests/bad_input."""
 
+import gzip
 import json
+import struct
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from finalinfarct.dataset.check import check_dataset, report_dataset
 from finalinfarct.dataset.contract import patient_files
-from finalinfarct.dataset.images import read_image, write_image
+from finalinfarct.dataset.images import read_image, same_grid, write_image
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.errors import InputError
 
@@ -45,6 +48,31 @@ def truncate(path):
 def test_unit_of_adc(dataset, config, units, factor, expected):
     write_image(patient_files(dataset, "sub-01")["adc"], np.full((12, 12, 4), factor), AFFINE, {"Units": units} if units else {})
     assert (expected in said(dataset, config)) if expected else not faults_of(dataset, config)
+
+
+@pytest.mark.parametrize(
+    ("in_header", "code", "refused"),
+    [(2.0, 8, True), (1.51, 8, False), (0.0, 8, False), (1.0, 8, False), (2000.0, 16, True), (1500.0, 16, False), (1500.0, 0, False), (2.0, 0, True)],
+)
+def test_time_between_frames_in_the_header(dataset, config, in_header, code, refused):
+    """Codes 8 and 16 are s and ms; 0 and 1 are left by programs that do not know the time."""
+    path = patient_files(dataset, "sub-01")["dsc"]
+    packed = bytearray(gzip.decompress(path.read_bytes()))
+    struct.pack_into("<f", packed, 92, in_header)
+    packed[123] = packed[123] & 7 | code
+    path.write_bytes(gzip.compress(bytes(packed)))
+    assert ("RepetitionTime is 1.5 s, but the header of sub-01_ses-baseline_dsc.nii.gz says 2 s" in said(dataset, config)) == refused
+    assert len(faults_of(dataset, config)) == refused
+
+
+def test_grids_are_compared_where_they_are_furthest_apart():
+    first = nib.Nifti1Image(np.zeros((192, 192, 24), np.float32), np.diag([1.25, 1.25, 5, 1]))
+    assert not same_grid(first, nib.Nifti1Image(first.dataobj, np.diag([1.2599, 1.2599, 5, 1])))
+    moved = first.affine + np.eye(4, k=3) * 0.09
+    assert same_grid(first, nib.Nifti1Image(first.dataobj, moved))
+    turned = first.affine.copy()
+    turned[:2, :2] = 1.25 * np.array([[1, -0.002], [0.002, 1]])
+    assert not same_grid(first, nib.Nifti1Image(first.dataobj, turned))
 
 
 def test_given_maps_in_place_of_the_series(dataset, config):

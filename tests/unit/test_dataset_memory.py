@@ -4,14 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from finalinfarct.dataset.check import check_dataset
 from finalinfarct.dataset.contract import patient_files
-from finalinfarct.dataset.memory import CheckMemory, remember_fault, remembered_faults
+from finalinfarct.dataset.images import write_image
+from finalinfarct.dataset.memory import CheckMemory, image_settings, remember_fault, remembered_faults
 from finalinfarct.errors import InputError
-from finalinfarct.plan.code import code_hash
+from finalinfarct.plan.code import code_hash, door_hashes
 from finalinfarct.plan.plan import Plan
 from project import ROOT
 
@@ -56,13 +59,13 @@ def test_damaged_memory_is_no_memory(monkeypatch, dataset, config, tmp_path, con
 
 def test_faults_of_steps_hold_until_the_file_or_the_code_changes(dataset, tmp_path):
     series = patient_files(dataset, "sub-01")["dsc"]
-    remember_fault(dataset, "sub-01", "perfusion", "abc", InputError(series, "no bolus", "replace it"), tmp_path / "faults")
+    remember_fault(dataset, "sub-01", "perfusion", ["abc"], InputError(series, "no bolus", "replace it"), None, tmp_path / "faults")
     expected = [("sub-01", str(series), "no bolus", "replace it")]
-    assert remembered_faults(dataset, {"sub-01"}, lambda: {"abc"}, tmp_path / "faults") == expected
-    assert remembered_faults(dataset, {"sub-02"}, lambda: {"abc"}, tmp_path / "faults") == []
-    assert remembered_faults(dataset, {"sub-01"}, lambda: {"abd"}, tmp_path / "faults") == []
+    assert remembered_faults(dataset, {"sub-01"}, lambda: {"abc"}, None, tmp_path / "faults") == expected
+    assert remembered_faults(dataset, {"sub-02"}, lambda: {"abc"}, None, tmp_path / "faults") == []
+    assert remembered_faults(dataset, {"sub-01"}, lambda: {"abd"}, None, tmp_path / "faults") == []
     os.utime(series, (0, 0))
-    assert remembered_faults(dataset, {"sub-01"}, lambda: {"abc"}, tmp_path / "faults") == []
+    assert remembered_faults(dataset, {"sub-01"}, lambda: {"abc"}, None, tmp_path / "faults") == []
 
 
 def test_door_keeps_a_fault_and_the_next_plan_acts_on_it(dataset, config, tmp_path, monkeypatch):
@@ -91,16 +94,75 @@ with door(job):
     assert plan.found_by_steps == [("sub-02", str(series), "no bolus", "replace the series")]
 
 
-def test_door_keeps_no_fault_of_a_result(tmp_path):
-    script = """
+STEP = """
+import json, sys
 from types import SimpleNamespace
 from finalinfarct.door import door
 from finalinfarct.errors import InputError
-job = SimpleNamespace(log=[], rule="perfusion", wildcards={"participant": "sub-02"}, config={"dataset": {"path": "bids", "simulated": False}})
+job = SimpleNamespace(log=[], rule="register", wildcards={"participant": "sub-02"}, config=json.loads(sys.argv[1]), input=["a.h5", sys.argv[2]],
+    params=SimpleNamespace(code="0"))
 with door(job):
-    raise InputError("results/maps/sub-02.nii.gz", "truncated", "make it again")
+    raise InputError(sys.argv[3], "the image is constant", "look at it")
 """
+
+
+def fault_of_step(config, folder, given, where):
+    """Run the door of a step that is given an image and finds fault with a file."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 1 and "truncated" in done.stderr
-    assert not (tmp_path / "results").exists()
+    command = [sys.executable, "-c", STEP, json.dumps(config), given, where]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "the image is constant" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def derived(dataset, config, tmp_path, monkeypatch):
+    """A whole image that an earlier step has made of sub-02, in a folder to work in, with the configuration of a run that leaves patients out."""
+    monkeypatch.chdir(tmp_path)
+    config["dataset"] |= {"path": str(dataset), "simulated": False, "faults": "exclude"}
+    path = Path("results/maps/sub-02/sub-02_ses-baseline_perfref.nii.gz")
+    write_image(path, np.ones((12, 12, 4)), np.diag([10.0, 10, 5, 1]))
+    return path
+
+
+def touched_series(path, config):
+    os.utime(patient_files(config["dataset"]["path"], "sub-02")["dsc"])
+
+
+def other_settings(path, config):
+    config["perfusion"]["motion_correction"] = not config["perfusion"]["motion_correction"]
+
+
+def other_training(path, config):
+    config["training"]["epochs"] += 1
+
+
+@pytest.mark.parametrize(
+    ("change", "holds"),
+    [(other_training, True), (lambda path, config: path.unlink(), False), (touched_series, False), (other_settings, False)],
+    ids=["training", "image removed", "series mended", "settings"],
+)
+def test_fault_of_an_image_made_here_holds_until_what_it_is_made_of_changes(change, holds, derived, config, tmp_path):
+    fault_of_step(config, tmp_path, str(derived), str(derived))
+    plan = Plan(config)
+    assert (list(plan.patients), plan.found_by_steps) == (["sub-01"], [("sub-02", str(derived), "the image is constant", "look at it")])
+    change(derived, config)
+    assert list(Plan(config).patients) == ["sub-01"] + ["sub-02"] * (not holds)
+
+
+def test_fault_of_an_image_made_here_is_of_all_code(derived, config, tmp_path):
+    fault_of_step(config, tmp_path, str(derived), str(derived))
+    hashes = door_hashes()
+    for codes, count in ((hashes, 1), (hashes - {code_hash("perfusion.py")}, 0)):
+        assert len(remembered_faults(config["dataset"]["path"], {"sub-02"}, lambda codes=codes: codes, image_settings(config))) == count
+
+
+@pytest.mark.parametrize("kind", ["damaged", "not an input", "absent", "simulated"])
+def test_door_keeps_no_fault_of_the_disk_or_of_an_output(kind, derived, config, tmp_path):
+    where = str(derived)
+    if kind == "damaged":
+        derived.write_bytes(derived.read_bytes()[:-20])
+    if kind == "absent":
+        derived.unlink()
+    config["dataset"]["simulated"] = kind == "simulated"
+    fault_of_step(config, tmp_path, "b.nii.gz" if kind == "not an input" else where, where)
+    assert not Path("results/faults").exists()

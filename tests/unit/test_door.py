@@ -18,7 +18,7 @@ from finalinfarct.dataset.files import unwritable
 from finalinfarct.errors import InputError
 
 class Job:
-    log, rule, wildcards = [sys.argv[1]], "perfusion", {{"participant": "sub-01"}}
+    log, rule, wildcards, input = [sys.argv[1]], "perfusion", {{"participant": "sub-01"}}, []
     config, params = {{"dataset": {{"path": "bids", "simulated": False}}}}, SimpleNamespace(code="0")
 
 with door(Job()):

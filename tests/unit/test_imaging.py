@@ -1,6 +1,9 @@
 """ADC, registration, brain mask, labels, normalisation and reperfusion ratio, each against a closed form or a known truth."""
 
 import json
+import os
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -10,12 +13,13 @@ from scipy import ndimage
 from finalinfarct.dataset.images import read_image, read_sidecar, write_image
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import brain_mask
-from finalinfarct.imaging.diffusion import adc_map, compute_adc
+from finalinfarct.imaging.diffusion import adc_map, compute_adc, trace_weighted
 from finalinfarct.imaging.grids import upsampled_grid
 from finalinfarct.imaging.lesions import diffusion_lesion, make_labels
 from finalinfarct.imaging.normalisation import normalise, normalise_array
 from finalinfarct.imaging.registration import register, resample, write_native
 from finalinfarct.imaging.reperfusion import reperfusion_ratio, write_reperfusion_ratio
+from project import ROOT
 
 AFFINE = np.array([[-4.0, 0, 0, 90], [0, 4.0, 0, -80], [0, 0, 5.0, -30], [0, 0, 0, 1]])
 
@@ -66,6 +70,26 @@ def test_adc_from_a_series(tmp_path):
     assert read_sidecar(out[2])["Units"] == "um2/s"
 
 
+def test_adc_of_three_directions_is_the_mean_diffusivity(tmp_path):
+    """A dense tract along x: the mean of the signals would give 589, which passes for ischaemia."""
+    directions = np.exp(-np.array([1.7, 0.3, 0.3]))
+    signal = np.broadcast_to(1000 * np.array([1, *directions]), (6, 6, 5, 4)).copy()
+    signal[0, 0, 0, 2] = 0
+    write_image(tmp_path / "dwi.nii.gz", signal, AFFINE)
+    (tmp_path / "dwi.bval").write_text("0 1000 1000 1000", encoding="utf-8")
+    out = outputs(tmp_path)
+    compute_adc(tmp_path / "dwi.nii.gz", None, *out)
+    adc, weighted = (read_image(path).get_fdata() for path in (out[2], out[1]))
+    assert adc[1:] == pytest.approx(np.full((5, 6, 5), 2300 / 3), abs=0.1)
+    assert weighted[1:] == pytest.approx(np.full((5, 6, 5), 1000 * np.exp(-2.3 / 3)), rel=1e-5)
+    assert adc[0, 0, 0] == weighted[0, 0, 0] == 0
+
+
+def test_one_weighted_volume_is_left_as_it_is():
+    volume = np.random.default_rng(0).normal(100, 80, (4, 4, 4, 1)).astype(np.float32)
+    assert np.array_equal(trace_weighted(volume), volume[..., 0])
+
+
 @pytest.mark.parametrize(("units", "factor"), [("um2/s", 1.0), ("1e-6 mm2/s", 1.0), ("1e-3 mm2/s", 1e-3), ("mm2/s", 1e-6)])
 def test_adc_of_the_scanner_in_any_unit(tmp_path, units, factor):
     out = outputs(tmp_path)
@@ -98,6 +122,13 @@ def test_resampling_a_ramp_is_exact(tmp_path):
     inner = np.stack(np.meshgrid(*(np.arange(2, n - 2) for n in (80, 80, 6)), indexing="ij"), axis=-1)
     expected = nib.affines.apply_affine(out.affine, inner) @ [1.0, 2.0, 0.5]
     assert out.get_fdata()[2:-2, 2:-2, 2:-2] == pytest.approx(expected, abs=1e-2)
+
+
+def test_up_sampled_image_names_the_reference_on_its_own_grid(tmp_path):
+    native = tmp_path / "sub-1_ses-baseline_b0.nii.gz"
+    write_image(native, head(), AFFINE)
+    resample([(native, tmp_path / "out.nii.gz")], native, 80)
+    assert read_sidecar(tmp_path / "out.nii.gz")["SpatialReference"] == "sub-1_ses-baseline_space-reference_b0.nii.gz"
 
 
 @pytest.mark.parametrize("kind", ["rigid", "affine", "nonlinear"])
@@ -177,6 +208,53 @@ def test_median_otsu_finds_the_brain(tmp_path):
     brain_mask(tmp_path / "b0.nii.gz", tmp_path / "mask.nii.gz", "median_otsu")
     mask, truth = read_image(tmp_path / "mask.nii.gz").get_fdata() > 0, r < 0.8
     assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.95
+
+
+STUB = """#!{python}
+import os, sys
+import nibabel as nib
+image, brain = nib.load(sys.argv[1]), sys.argv[2]
+ending = {{"NIFTI_GZ": ".nii.gz", "NIFTI": ".nii"}}[os.environ["FSLOUTPUTTYPE"]]
+nib.save(nib.Nifti1Image((image.get_fdata() > 50).astype("uint8"), image.affine), brain + "_mask" + ending)
+"""
+
+
+def test_bet_of_fsl_whatever_type_its_user_prefers(tmp_path):
+    """FSL is found when it is first imported: a process of its own."""
+    program = tmp_path / "fsl" / "bin" / "bet"
+    program.parent.mkdir(parents=True)
+    program.write_text(STUB.format(python=sys.executable), encoding="utf-8")
+    program.chmod(0o755)
+    write_image(tmp_path / "b0.nii.gz", head(), AFFINE)
+    code = "import sys; from finalinfarct.imaging.brain import brain_mask; brain_mask(sys.argv[1], sys.argv[2], 'bet')"
+    environment = os.environ | {"FSLDIR": str(tmp_path / "fsl"), "FSLOUTPUTTYPE": "NIFTI", "PYTHONPATH": str(ROOT / "workflow" / "scripts")}
+    command = [sys.executable, "-c", code, tmp_path / "b0.nii.gz", tmp_path / "mask.nii.gz"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(read_image(tmp_path / "mask.nii.gz").get_fdata() > 0, read_image(tmp_path / "b0.nii.gz").get_fdata() > 50)
+    assert read_sidecar(tmp_path / "mask.nii.gz")["Method"] == "bet"
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.cpu_count() < 2, reason="counts threads in /proc, and needs two cores")
+def test_resampling_takes_one_core():
+    code = """
+import os
+import nibabel as nib, numpy as np
+from finalinfarct.imaging.registration import resample_array
+image = nib.Nifti1Image(np.random.default_rng(0).random((64, 64, 24), np.float32), np.diag([3.0, 3, 5, 1]))
+before = len(os.listdir("/proc/self/task"))
+resample_array(image, (128, 128, 24), np.diag([1.5, 1.5, 5, 1]))
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ITK_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {"PYTHONPATH": str(ROOT / "workflow" / "scripts"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.split() == ["1"], done
 
 
 def test_given_mask_is_where_the_image_is_not_zero(tmp_path):

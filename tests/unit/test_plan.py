@@ -1,5 +1,6 @@
 """The plan: families, patients, transforms, and the hash of the code behind each door."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,6 +56,19 @@ def test_files_of_given_data(dataset, config):
     assert not any("truth" in path for path in plan.all_raw(None))
 
 
+def test_side_files_are_inputs_where_there_are_any(dataset, config):
+    plan = Plan(config)
+    dsc = plan.side_files("dsc")
+    assert dsc(asked("sub-iknow001", session="h3")) == ["results/dataset/sub-iknow001/ses-h3/perf/sub-iknow001_ses-h3_dsc.json"]
+    assert [Path(path).name for path in plan.side_files("dwi", "adc")(asked("sub-iknow001"))] == ["sub-iknow001_ses-baseline_dwi.json"]
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    plan = Plan(config)
+    side = patient_files(dataset, "sub-01")["dwi"].with_name("sub-01_ses-baseline_dwi.json")
+    assert plan.side_files("dwi", "adc")(asked("sub-01")) == [str(side)]
+    side.unlink()
+    assert plan.side_files("dwi", "adc")(asked("sub-01")) == []
+
+
 def test_a_job_that_was_ended_asks_for_more_memory(config):
     asks = Plan(config).memory(1500)
     assert [asks(None, attempt=attempt) for attempt in (1, 2, 3)] == [1500, 3000, 4500]
@@ -69,12 +83,18 @@ def test_faults_refuse_or_exclude(dataset, config):
     assert list(Plan(config).patients) == ["sub-02"]
 
 
-def test_bet_is_refused_without_fsl(config, monkeypatch):
-    monkeypatch.setenv("PATH", "")
+def test_bet_is_refused_without_fsl(config, monkeypatch, tmp_path):
+    """Also where there is a bet on the PATH: the step looks below FSLDIR."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "bet").write_text("#!/bin/sh\n", encoding="utf-8")
+    (tmp_path / "bin" / "bet").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("FSLDIR", raising=False)
     config["images"]["brain_mask"] = "bet"
-    with pytest.raises(InputError, match="FSL"):
+    with pytest.raises(InputError, match="set FSLDIR"):
         Plan(config)
+    monkeypatch.setenv("FSLDIR", str(tmp_path))
+    assert Plan(config).patients
 
 
 def test_code_hash_covers_what_a_door_imports_and_nothing_else():

@@ -118,6 +118,25 @@ def test_residual_shift_finds_a_misplaced_image_in_mm(brain, axis):
     assert np.isnan(residual_shift_mm(image, np.ones(SHAPE), brain, sizes))
 
 
+@pytest.mark.parametrize(("shift_mm", "flagged"), [(2.5, False), (5.0, True), (10.0, True)])
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_shift_is_flagged_at_the_voxel_size_of_the_paper(shift_mm, flagged, axes, tmp_path):
+    """5 mm along both axes are 7 mm; 1.25 mm along both, 1.8."""
+    shape, affine = (96, 96, 4), np.diag([1.25, 1.25, 5.0, 1.0])
+    image = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=shape), (4, 4, 0))
+    brain = np.zeros(shape)
+    brain[20:76, 20:76] = 1
+    voxels = round(shift_mm / 1.25) // len(axes)
+    images = {"reference": image, "followup": np.roll(image, [voxels] * len(axes), axes), "brain_mask": brain, "adc": 800 * brain}
+    images["final_lesion"] = np.zeros(shape)
+    files = {name: tmp_path / f"{name}.nii.gz" for name in images}
+    for name, values in images.items():
+        write_image(files[name], values, affine)
+    result = measured(files, tmp_path)
+    assert result["numbers"]["residual_shift_followup_mm"] == pytest.approx(voxels * 1.25 * len(axes) ** 0.5, abs=0.6)
+    assert any(flag["flag"].startswith("poor registration") for flag in result["flags"]) == flagged
+
+
 @pytest.mark.parametrize("apex", [-0.9, -0.3, 0.0, 0.2, 0.7])
 def test_peak_of_a_roof_is_found_exactly(apex):
     assert peak_offset(*(1 - 0.4 * abs(place - apex) for place in (-1, 0, 1))) == pytest.approx(apex)

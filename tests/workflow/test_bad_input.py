@@ -3,13 +3,14 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from project import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "bad_input"))
-from mutations import SPOILED, content, image
+from mutations import SHAPE, SPOILED, content, image, voxels
 
 PLAN = ("-n", "--quiet", "rules")
 DATASETS = ["huge dimensions", "pipe for an image", "side file without an end of brackets", "Latin-1", "name 'sub-$(touch x)'", "strange folder"]
@@ -55,6 +56,20 @@ def test_damage_that_only_the_step_sees_ends_it_without_traceback(snakemake, tmp
     assert done.returncode != 0 and "Traceback" not in done.stdout, done.stdout
     assert "sub-01_ses-baseline_dwi.nii.gz: unreadable or truncated image (CRC check failed" in done.stdout
     assert not (tmp_path / target).exists()
+
+
+def test_fault_of_an_image_made_here_goes_back_to_its_patient(snakemake, tmp_path, dataset):
+    """A DWI of one value has a b0, but one that nothing can be registered to."""
+    image("dwi", voxels(np.full((*SHAPE, 2), 9), dtype=np.int16))(dataset)
+    target = "results/registration/sub-01/sub-01_from-followup_to-reference_xfm.h5"
+    done = snakemake(tmp_path, target, config=given(dataset))
+    assert done.returncode != 0 and "Traceback" not in done.stdout, done.stdout
+    found = "results/maps/sub-01/sub-01_ses-baseline_b0.nii.gz: the image is constant"
+    assert found in done.stdout and "kept in results/faults/sub-01_register.json" in done.stdout, done.stdout
+    done = snakemake(tmp_path, target, options=PLAN, config=given(dataset))
+    assert done.returncode != 0 and "1 fault" in done.stdout and found in done.stdout, done.stdout
+    done = snakemake(tmp_path, "results/lesion_volumes.tsv", options=PLAN, config=given(dataset, "exclude"))
+    assert done.returncode == 0 and "1 of 2 patients are left out" in done.stdout, done.stdout
 
 
 def test_names_with_spaces_and_signs_are_only_names(snakemake, tmp_path, dataset):

@@ -1,14 +1,20 @@
 """Plans of every shipped configuration, and what a user is told about mistakes before anything runs."""
 
+import os
 import re
+import sys
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from finalinfarct.dataset.contract import patient_files
-from finalinfarct.dataset.images import write_image
+from finalinfarct.dataset.images import sidecar_path, write_image
 from finalinfarct.dataset.isles22 import import_cases
 from project import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "bad_input"))
+from mutations import given_maps, scanner_adc
 
 PLAN = ("-n", "--quiet", "rules")
 
@@ -96,6 +102,27 @@ def test_faulty_dataset_is_refused_with_all_its_faults(snakemake, tmp_path, data
 def test_missing_dataset(snakemake, tmp_path):
     done = snakemake(tmp_path, options=PLAN, config=given(tmp_path / "nowhere"))
     assert refused(done, "participants.tsv: the file does not exist")
+
+
+@pytest.mark.parametrize(
+    ("image", "rule"), [("dwi", "adc"), ("adc", "adc"), ("dsc", "perfusion"), ("tmax", "perfusion_given"), ("cbv", "perfusion_given")]
+)
+def test_mended_side_file_makes_the_maps_again(image, rule, snakemake, tmp_path, dataset):
+    if rule == "perfusion_given":
+        given_maps()(dataset)
+    if image == "adc":
+        scanner_adc(800.0)(dataset)
+    target = f"results/maps/sub-01/sub-01_ses-baseline_{'ADC' if rule == 'adc' else 'Tmax'}.nii.gz"
+    (tmp_path / target).parent.mkdir(parents=True)
+    (tmp_path / target).touch()
+    for path in dataset.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    options = (*PLAN, "--rerun-triggers", "mtime")
+    done = snakemake(tmp_path, target, options=options, config=given(dataset))
+    assert done.returncode == 0 and jobs(done.stdout) == {}, done.stdout
+    os.utime(sidecar_path(patient_files(dataset, "sub-01")[image]))
+    done = snakemake(tmp_path, target, options=options, config=given(dataset))
+    assert jobs(done.stdout) == {rule: 1, "total": 1}, done.stdout
 
 
 def test_given_data_are_never_written(snakemake, tmp_path, dataset):

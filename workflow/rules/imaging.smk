@@ -6,6 +6,7 @@ rule adc:
         dwi=plan.raw("dwi"),
         bval=plan.raw("bval"),
         adc=plan.raw("adc"),
+        side_files=plan.side_files("dwi", "adc"),
     output:
         b0="results/maps/{participant}/{participant}_ses-baseline_b0.nii.gz",
         dwi="results/maps/{participant}/{participant}_ses-baseline_DWI.nii.gz",
@@ -29,6 +30,7 @@ rule perfusion:
     input:
         series=plan.raw("dsc"),
         aif_mask=plan.raw("aif_mask"),
+        side_files=plan.side_files("dsc"),
     output:
         perfref="results/maps/{participant}/{participant}_ses-{session}_perfref.nii.gz",
         Tmax="results/maps/{participant}/{participant}_ses-{session}_Tmax.nii.gz",
@@ -65,6 +67,7 @@ rule perfusion_given:
         Tmax=plan.raw("tmax"),
         CBF=plan.raw("cbf"),
         CBV=plan.raw("cbv"),
+        side_files=plan.side_files("tmax", "cbf", "cbv"),
     output:
         perfref="results/maps/{participant}/{participant}_ses-{session}_perfref.nii.gz",
         Tmax="results/maps/{participant}/{participant}_ses-{session}_Tmax.nii.gz",

@@ -23,8 +23,10 @@ rule simulate_patient:
     output:
         dwi=f"{DATASET}/{{participant}}/ses-baseline/dwi/{{participant}}_ses-baseline_dwi.nii.gz",
         bval=f"{DATASET}/{{participant}}/ses-baseline/dwi/{{participant}}_ses-baseline_dwi.bval",
+        dwi_side=f"{DATASET}/{{participant}}/ses-baseline/dwi/{{participant}}_ses-baseline_dwi.json",
         flair=f"{DATASET}/{{participant}}/ses-baseline/anat/{{participant}}_ses-baseline_FLAIR.nii.gz",
         dsc=f"{DATASET}/{{participant}}/ses-baseline/perf/{{participant}}_ses-baseline_dsc.nii.gz",
+        dsc_side=f"{DATASET}/{{participant}}/ses-baseline/perf/{{participant}}_ses-baseline_dsc.json",
         followup=f"{DATASET}/{{participant}}/ses-followup/anat/{{participant}}_ses-followup_FLAIR.nii.gz",
         final_lesion=f"{DATASET}/derivatives/lesions/{{participant}}/ses-followup/anat/{{participant}}_ses-followup_label-lesion_mask.nii.gz",
         dwi_lesion=f"{DATASET}/derivatives/lesions/{{participant}}/ses-baseline/dwi/{{participant}}_ses-baseline_label-lesion_mask.nii.gz",
@@ -52,6 +54,7 @@ rule simulate_patient:
 use rule simulate_patient as simulate_h3 with:
     output:
         dsc=f"{DATASET}/{{participant}}/ses-h3/perf/{{participant}}_ses-h3_dsc.nii.gz",
+        dsc_side=f"{DATASET}/{{participant}}/ses-h3/perf/{{participant}}_ses-h3_dsc.json",
     log:
         "logs/simulation/{participant}_h3.log",
     params:

@@ -4,4 +4,4 @@ from finalinfarct.door import door
 from finalinfarct.imaging.brain import brain_mask
 
 with door(snakemake):
-    brain_mask(snakemake.input.image, snakemake.output.mask, snakemake.params.method, threads=snakemake.threads)
+    brain_mask(snakemake.input.image, snakemake.output.mask, snakemake.params.method)

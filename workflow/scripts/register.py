@@ -4,4 +4,4 @@ from finalinfarct.door import door
 from finalinfarct.imaging.registration import register
 
 with door(snakemake):
-    register(snakemake.input.fixed, snakemake.input.moving, snakemake.params.kind, *snakemake.output, threads=snakemake.threads)
+    register(snakemake.input.fixed, snakemake.input.moving, snakemake.params.kind, *snakemake.output)

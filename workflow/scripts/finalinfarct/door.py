@@ -13,8 +13,10 @@ from pathlib import Path
 
 from finalinfarct.dataset.contract import TRUTH_FOLDER
 from finalinfarct.dataset.files import unwritable
-from finalinfarct.dataset.memory import remember_fault
+from finalinfarct.dataset.images import read_image
+from finalinfarct.dataset.memory import image_settings, remember_fault
 from finalinfarct.errors import InputError
+from finalinfarct.plan.code import door_hashes
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
@@ -59,13 +61,33 @@ def door(job, analysis=True):
 
 
 def _remember(job, fault):
-    """Keep what a patient's step found wrong in a file of the dataset, so that the next run refuses or excludes the patient at once."""
+    """Keep what a patient's step found wrong in an image, so that the next run refuses or excludes the patient.
+
+    The image is one of the dataset, or made of it: then it must be an input of the step, not what it could not write, and whole, since one that was
+    damaged on the disk says nothing of the patient.
+    """
     dataset, name = job.config["dataset"], job.wildcards.get("participant")
-    if name and not dataset["simulated"] and Path(fault.where).absolute().is_relative_to(Path(dataset["path"]).absolute()):
-        kept = remember_fault(dataset["path"], name, job.rule, job.params.code, fault)
-        logging.getLogger("finalinfarct").warning(
-            "kept in %s: until the file is mended the workflow stops at once, or with dataset.faults: exclude leaves %s out", kept, name
-        )
+    if not name or dataset["simulated"]:
+        return
+    if Path(fault.where).absolute().is_relative_to(Path(dataset["path"]).absolute()):
+        kept, until = remember_fault(dataset["path"], name, job.rule, [job.params.code], fault), "the file is mended"
+    elif fault.where in map(str, job.input) and _whole(fault.where):
+        kept = remember_fault(dataset["path"], name, job.rule, door_hashes(), fault, image_settings(job.config))
+        until = "the patient's files, the settings of the images or the code are others, or the image is removed,"
+    else:
+        return
+    logging.getLogger("finalinfarct").warning(
+        "kept in %s: until %s the workflow stops at once, or with dataset.faults: exclude leaves %s out", kept, until, name
+    )
+
+
+def _whole(path):
+    """Whether an image can be read to its end."""
+    try:
+        read_image(path)
+    except InputError:
+        return False
+    return True
 
 
 def _end_with_snakemake():

@@ -14,7 +14,8 @@ import pandas as pd
 
 from finalinfarct.dataset.contract import ALLOWED, DECIMAL, NUMERIC_RANGE, PARTICIPANT_COLUMNS, PARTICIPANT_ID, patient_files
 from finalinfarct.dataset.images import read_header, read_image, same_grid
-from finalinfarct.dataset.sidefiles import TIME_RANGES_S, adc_factor, given_unit, read_b_values, series_time_s
+from finalinfarct.dataset.orientation import grid_faults, slice_faults
+from finalinfarct.dataset.sidefiles import TIME_RANGES_S, adc_factor, check_header_time, given_unit, read_b_values, series_time_s
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
 
@@ -136,6 +137,14 @@ def check_patient(root, participant_id, cohort):
             found = f"on another grid (shape {header.shape[:3]}) than {files[space_name].name} (shape {space.shape[:3]})"
             say(name, found, "bring it onto that grid, masks by nearest neighbour")
 
+    def scan(name, ndim, sliced=True):
+        """Header of an image that is registered; ``sliced``: it may be the reference, or is smoothed slice by slice."""
+        header = attempt(_inspect, files[name], ndim)
+        if header is not None:
+            for found, mend in [*grid_faults(header.shape, header.affine), *(slice_faults(header.shape, header.affine) if sliced else ())]:
+                say(name, found, mend)
+        return header
+
     def mask(name, space_name, space, may_be_empty):
         header = attempt(_inspect, files[name], 3)
         same(name, header, space_name, space)
@@ -147,21 +156,22 @@ def check_patient(root, participant_id, cohort):
     def perfusion(series, *maps):
         """Name and header of the raw series or, where it is absent, of the first map."""
         if _given(files[series]) or not any(_given(files[name]) for name in maps):
-            header = attempt(_inspect, files[series], 4)
+            header = scan(series, 4)
             if header is not None and header.shape[3] < FEWEST_FRAMES:
                 say(series, f"{header.shape[3]} frames", f"a DSC series needs at least {FEWEST_FRAMES}")
             if header is not None:
-                for key in TIME_RANGES_S:
-                    attempt(series_time_s, files[series], key)
+                times = {key: attempt(series_time_s, files[series], key) for key in TIME_RANGES_S}
+                if times["RepetitionTime"] is not None:
+                    attempt(check_header_time, files[series], header, times["RepetitionTime"])
             return series, header
-        headers = {name: attempt(_inspect, files[name], 3) for name in maps}
+        headers = {name: scan(name, 3) for name in maps}
         for (name, header), kind in zip(headers.items(), ("Tmax", "CBF", "CBV"), strict=True):
             same(name, header, maps[0], headers[maps[0]])
             if header is not None:
                 attempt(given_unit, kind, files[name])
         return maps[0], headers[maps[0]]
 
-    dwi = attempt(_inspect, files["dwi"], (3, 4))
+    dwi = scan("dwi", (3, 4))
     if _given(files["adc"]):
         adc = attempt(_inspect, files["adc"], 3)
         same("adc", adc, "dwi", dwi)
@@ -177,10 +187,10 @@ def check_patient(root, participant_id, cohort):
         if _given(files["dsc"]) != _given(files["h3_dsc"]):
             say("h3_dsc", "a raw series at one visit and maps at the other", "give the raw series, or Tmax, CBF and CBV, at both visits")
     if _given(files["flair"]):
-        attempt(_inspect, files["flair"], 3)
+        scan("flair", 3, sliced=False)
     final = ("dwi", dwi)
     if cohort["final_lesion"] == "followup":
-        final = ("followup_flair", attempt(_inspect, files["followup_flair"], 3))
+        final = ("followup_flair", scan("followup_flair", 3, sliced=False))
     mask("final_lesion", *final, may_be_empty=False)
     if _given(files["dwi_lesion"]):
         mask("dwi_lesion", "dwi", dwi, may_be_empty=True)

@@ -7,13 +7,12 @@ the baseline DWI, stands for the final lesion (configuration ``final_lesion: bas
 import re
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
 from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS, patient_files
 from finalinfarct.dataset.files import write_text
-from finalinfarct.dataset.images import read_image, read_sidecar, write_image, write_json
+from finalinfarct.dataset.images import read_image, read_sidecar, same_grid, write_image, write_json
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
 
@@ -77,10 +76,8 @@ def _import_case(source, stem, target):
 
 
 def _on_grid(image, reference):
-    """Voxels of an image that has the reference's shape and, to 1 mm, its position: ISLES'22 affines differ by rounding."""
-    corner = np.array(reference.shape) - 1.0
-    apart = nib.affines.apply_affine(image.affine, corner) - nib.affines.apply_affine(reference.affine, corner)
-    if image.shape != reference.shape or np.abs(apart).max() > 1.0:
+    """Voxels of an image on the reference's grid: ISLES'22 affines differ by rounding."""
+    if not same_grid(image, reference):
         raise InputError(
             "ISLES'22 case", f"images on different grids ({image.shape}, {reference.shape})", "import a case whose DWI, ADC and mask agree"
         )

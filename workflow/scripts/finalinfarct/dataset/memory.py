@@ -57,23 +57,51 @@ def state_of_files(root, participant_id):
     return _hash([(str(path), *_size_and_time(path)) for path in paths])
 
 
-def remember_fault(root, participant_id, rule, code, fault, folder=FOUND_BY_STEPS):
-    """Keep the ``InputError`` that a rule's job, with the hash ``code`` of its code, met in a patient's file, for the next run; return the file."""
+def image_settings(config):
+    """Sections of the configuration that decide what is made of a patient's images."""
+    return {name: config[name] for name in ("cohorts", "images", "perfusion", "mismatch")}
+
+
+def remember_fault(root, participant_id, rule, codes, fault, settings=None, folder=FOUND_BY_STEPS):
+    """Keep the ``InputError`` that a rule's job met in an image of a patient, for the next run.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder of the dataset.
+    participant_id, rule : str
+        The patient and the rule; a later fault of the same two takes the place of this one.
+    codes : iterable of str
+        Hashes of the code that the fault depends on: of the rule's door, and for an image that was made here of all doors, since an earlier one
+        made it.
+    fault : InputError
+        Its ``where`` is the image.
+    settings : dict, optional
+        ``image_settings``, for an image that was made here.
+    folder : str or Path
+        Where faults are kept.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
     path = Path(folder) / f"{participant_id}_{rule}.json"
     content = {
         "participant_id": participant_id,
         "file": fault.where,
         "found": fault.found,
         "mend": fault.mend,
-        "code": code,
-        "state_of_files": state_of_files(root, participant_id),
+        "codes": sorted(codes),
+        "settings": settings,
+        "state": _state(root, participant_id, fault.where),
     }
     write_json(path, content)
     return path
 
 
-def remembered_faults(root, patients, codes, folder=FOUND_BY_STEPS):
-    """Faults found by steps that still hold: the patient's files and the step's code are those that they were found with.
+def remembered_faults(root, patients, codes, settings=None, folder=FOUND_BY_STEPS):
+    """Faults found by steps that still hold: files, code and settings are those that they were found with.
 
     Parameters
     ----------
@@ -83,6 +111,8 @@ def remembered_faults(root, patients, codes, folder=FOUND_BY_STEPS):
         Patients to look for.
     codes : callable
         Returns the hashes of the code of all steps; asked only where there is something to compare.
+    settings : dict
+        ``image_settings`` of this run.
     folder : str or Path
         As for ``remember_fault``.
 
@@ -97,10 +127,16 @@ def remembered_faults(root, patients, codes, folder=FOUND_BY_STEPS):
             content = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             continue  # not written here; the step will meet its fault again
-        name = content["participant_id"]
-        if name in patients and content["code"] in codes() and content["state_of_files"] == state_of_files(root, name):
-            faults.append((name, content["file"], content["found"], content["mend"]))
+        name, file = content["participant_id"], content["file"]
+        same = name in patients and content["state"] == _state(root, name, file) and content["settings"] in (None, settings)
+        if same and set(content["codes"]) <= codes():
+            faults.append((name, file, content["found"], content["mend"]))
     return faults
+
+
+def _state(root, participant_id, image):
+    """Hash of the sizes and times of a patient's files and of the image, which may have been made of them: another one when it is removed."""
+    return _hash([state_of_files(root, participant_id), *_size_and_time(Path(image))])
 
 
 def _size_and_time(path):

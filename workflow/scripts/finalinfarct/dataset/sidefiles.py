@@ -1,5 +1,6 @@
 """What the files beside an image say of it: times, units, b-values. The check of the dataset and the steps that compute read them here."""
 
+import math
 import os
 from pathlib import Path
 
@@ -11,13 +12,16 @@ from finalinfarct.dataset.images import read_sidecar, sidecar_path
 from finalinfarct.errors import InputError
 
 TIME_RANGES_S = {"RepetitionTime": (0.3, 5.0), "EchoTime": (0.005, 0.1)}
+HEADER_UNITS_S = {8: (1.0,), 16: (1e-3,), 24: (1e-6,)}  # NIfTI's codes of s, ms and microseconds
+LARGEST_TIME_DIFFERENCE = 0.01
 SMALLEST_B_S_PER_MM2, LARGEST_B_S_PER_MM2 = 500.0, 100000.0
 ADC_TO_UM2_S = {"um2/s": 1.0, "1e-6 mm2/s": 1.0, "1e-3 mm2/s": 1e3, "mm2/s": 1e6}
 GIVEN_UNITS = {
     "Tmax": ("s", "second", "seconds"),
-    "CBF": ("ml/100g/min", "ml/100ml/min", "relative", "arbitrary", "au"),
-    "CBV": ("ml/100g", "ml/100ml", "%", "relative", "arbitrary", "au"),
+    "CBF": ("ml/100g/min", "relative", "arbitrary", "au"),
+    "CBV": ("ml/100g", "relative", "arbitrary", "au"),
 }
+PER_VOLUME = ("ml/100ml/min", "ml/100ml", "%")
 MAP_UNITS = {"Tmax": "s", "CBF": "mL/100g/min", "CBV": "mL/100g", "MTT": "s", "TTP": "s"}
 
 
@@ -32,6 +36,33 @@ def series_time_s(series, key):
     return float(value)
 
 
+def check_header_time(series, header, repetition_time_s):
+    """Compare the time between frames that a header tells with ``RepetitionTime``.
+
+    0 and 1 in a header tell nothing: they are what programs leave that were not given the time (nibabel 1), too often to refuse a series for it. A
+    true 1 s beside a wrong side file is let through.
+
+    Parameters
+    ----------
+    series : str or Path
+        The series, for the message.
+    header : Header
+        Its header, ``read_header``.
+    repetition_time_s : float
+        What the side file says, s.
+
+    Raises
+    ------
+    InputError
+        The two differ by more than 1 %. A header without a unit may mean s or ms.
+    """
+    value = float(header.nifti["pixdim"][4])
+    units_s = HEADER_UNITS_S.get(int(header.nifti["xyzt_units"]) & 0x38, (1.0, 1e-3))
+    if value > 0 and value != 1 and not any(math.isclose(value * unit_s, repetition_time_s, rel_tol=LARGEST_TIME_DIFFERENCE) for unit_s in units_s):
+        found = f"RepetitionTime is {repetition_time_s:g} s, but the header of {Path(series).name} says {value * units_s[0]:g} s"
+        raise InputError(sidecar_path(series), found, "correct the one that is wrong: the times of all maps depend on it")
+
+
 def adc_factor(path):
     """Factor that turns the values of a scanner's ADC map into um2/s; InputError when its unit is unknown."""
     units, known = read_sidecar(path).get("Units"), ", ".join(f'"{unit}"' for unit in ADC_TO_UM2_S)
@@ -44,6 +75,9 @@ def given_unit(name, path):
     """Unit of a given Tmax, CBF or CBV map in the words of this package; InputError when it is unknown. CBF and CBV without one are relative."""
     unit = read_sidecar(path).get("Units", None if name == "Tmax" else "relative")
     plain = unit.replace(" ", "").lower() if isinstance(unit, str) else None
+    if name != "Tmax" and plain in PER_VOLUME:
+        mend = 'divide the values by the density of tissue in g/ml (1.04) and write them per 100g, or write "relative"'
+        raise InputError(path, f"{name} per volume of tissue, Units in the side file: {unit!r}", mend)
     if plain not in GIVEN_UNITS[name]:
         known = ", ".join(f'"{unit}"' for unit in GIVEN_UNITS[name])
         raise InputError(path, f"Units in the side file: {unit!r}", f'write "Units" in the JSON side file: one of {known}')

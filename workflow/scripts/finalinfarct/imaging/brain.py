@@ -1,7 +1,7 @@
 """Brain masks."""
 
 import logging
-import shutil
+import os
 import tempfile
 from pathlib import Path
 
@@ -17,12 +17,14 @@ LOGGER = logging.getLogger(__name__)
 METHODS = ("median_otsu", "bet", "given")
 MEDIAN_RADIUS, MEDIAN_PASSES = 1, 2
 BET_THRESHOLD = 0.3
+MEND_FSL = "install FSL (envs/preprocessing.yaml) and set FSLDIR to its folder, which holds bin/bet, or use median_otsu"
 SMALLEST_BRAIN_ML, LARGEST_BRAIN_ML = 300.0, 2500.0
 
 
 def fsl_available():
-    """Whether FSL's bet can be run here."""
-    return shutil.which("bet") is not None
+    """Whether FSL's bet can be run here: fslpy looks for it below FSLDIR, whatever PATH says."""
+    folder = os.environ.get("FSLDIR")
+    return bool(folder) and os.access(Path(folder) / "bin" / "bet", os.X_OK)
 
 
 def check_method(method):
@@ -37,10 +39,10 @@ def check_method(method):
     if method not in METHODS:
         raise InputError(where, f"'{method}'", f"use one of {', '.join(METHODS)}")
     if method == "bet" and not fsl_available():
-        raise InputError(where, "'bet' is asked for, but FSL's bet is not installed", "install FSL (envs/preprocessing.yaml), or use median_otsu")
+        raise InputError(where, "'bet' is asked for, but FSL's bet is not found", MEND_FSL)
 
 
-def brain_mask(image, output, method, threads=1):
+def brain_mask(image, output, method):
     """Write the brain mask of a b0 or mean pre-bolus image.
 
     Parameters
@@ -51,8 +53,6 @@ def brain_mask(image, output, method, threads=1):
         Mask, uint8, 0 and 1.
     method : str
         ``median_otsu`` (dipy), ``bet`` (FSL, Smith 2002) or ``given`` (the voxels that are not 0).
-    threads : int
-        Not used: all methods run on one thread.
 
     Raises
     ------
@@ -114,6 +114,8 @@ def _bet(source):
     """Mask of FSL's bet, through fslpy."""
     from fsl.wrappers import bet
 
+    # The user's own choice of a type would decide the name of the mask.
+    os.environ["FSLOUTPUTTYPE"] = "NIFTI_GZ"
     with tempfile.TemporaryDirectory() as folder:
         path, brain = Path(folder) / "image.nii.gz", Path(folder) / "brain"
         write_image(path, np.asarray(source.dataobj), source.affine)

@@ -26,7 +26,7 @@ def adc_map(b0, dwi, b_value):
     b0 : numpy.ndarray
         Signal without diffusion weighting, any shape.
     dwi : numpy.ndarray
-        Diffusion-weighted signal (mean over directions), same shape.
+        Diffusion-weighted signal (over directions, ``trace_weighted``), same shape.
     b_value : float
         Difference of the b-values of the two, s/mm2.
 
@@ -42,10 +42,35 @@ def adc_map(b0, dwi, b_value):
     return np.clip(adc, 0, LARGEST_ADC_UM2_S)
 
 
+def trace_weighted(volumes):
+    """Geometric mean of diffusion-weighted volumes: what a scanner writes as the trace image.
+
+    The logarithm of the signal, not the signal, is linear in the diffusivity along a direction, so only this mean has the mean diffusivity as its
+    ADC: the arithmetic one follows the directions that lose least, and puts a dense tract below any threshold for ischaemia.
+
+    Parameters
+    ----------
+    volumes : numpy.ndarray
+        (X, Y, Z, N), one for each direction or repetition.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, (X, Y, Z); 0 where one of several volumes is not positive. One volume is returned as it is.
+    """
+    volumes = np.asarray(volumes, np.float32)
+    if volumes.shape[3] == 1:
+        return volumes[..., 0]
+    usable = (volumes > 0).all(axis=3)
+    mean = np.zeros(volumes.shape[:3], np.float32)
+    mean[usable] = np.exp(np.log(volumes[usable]).mean(axis=1))
+    return mean
+
+
 def compute_adc(dwi, adc, b0_out, dwi_out, adc_out):
     """Write b0, the diffusion-weighted volume and the ADC of one patient, on the grid of the series.
 
-    Volumes of b < 50 s/mm2 are averaged to b0, those of the largest b (within 5 %) to the diffusion-weighted volume. The scanner's ADC map
+    Volumes of b < 50 s/mm2 are averaged to b0, those of the largest b (within 5 %) to the trace-weighted volume. The scanner's ADC map
     replaces the computed one where given. Without b0 in the series, b0 is computed back from that map, S0 = Sb exp(b ADC), and its side
     file says so.
 
@@ -70,7 +95,7 @@ def compute_adc(dwi, adc, b0_out, dwi_out, adc_out):
     bvals = read_b_values(dwi, volumes.shape[3], with_adc=adc is not None)
     high = bvals.max()
     low_volumes = bvals < LARGEST_B0_S_PER_MM2
-    weighted = volumes[..., bvals >= 0.95 * high].mean(axis=3)
+    weighted = trace_weighted(volumes[..., bvals >= 0.95 * high])
     b_value = float(bvals[bvals >= 0.95 * high].mean())
     b0 = volumes[..., low_volumes].mean(axis=3) if low_volumes.any() else None
     for name, volume in (("diffusion-weighted volume", weighted), ("b0", b0)):

@@ -19,10 +19,10 @@ def check_same_grid(mask_path, mask, image_path, image):
     Raises
     ------
     InputError
-        Shapes or, by more than 0.01 mm, affines differ.
+        Shapes differ, or places by more than 0.1 mm.
     """
     if not same_grid(mask, image):
-        what = f"shape {mask.shape[:3]} against {image.shape[:3]}" if mask.shape[:3] != image.shape[:3] else "same shape, different affines"
+        what = f"shape {mask.shape[:3]} against {image.shape[:3]}" if mask.shape[:3] != image.shape[:3] else "same shape, another place"
         raise InputError(mask_path, f"on another grid than {image_path} ({what})", "resample it onto that image, nearest neighbour for masks")
 
 

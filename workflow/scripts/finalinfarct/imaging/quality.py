@@ -1,6 +1,9 @@
 """Numbers and flags that say how far the finished images of a patient can be trusted; nothing of them is read by any prediction."""
 
 import json
+from functools import cache
+from itertools import product
+from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +25,9 @@ REGISTERED = {
 }
 SESSIONS = {"baseline": "baseline perfusion", "h3": "perfusion after 3 h"}
 SIMILARITY_BINS, SIMILARITY_PERCENTILES = 32, (1.0, 99.0)
-# The similarity falls off within a few mm whatever the matrix, so it is asked at that distance and not one voxel away.
-SHIFT_STEP_MM = 3.0
+# The similarity falls off within a few mm whatever the matrix, so it is asked at that distance and not one voxel away; a registration that went
+# wrong can lie further off.
+SHIFT_STEP_MM, SEARCHED_STEPS = 3.0, 3
 RIM_VOXELS = 2
 LARGEST_SHIFT_MM = 3.0
 LARGEST_UNCOVERED_PERCENT, LARGEST_LESION_SHARE_OUTSIDE = 20.0, 0.1
@@ -142,8 +146,8 @@ def normalised_mutual_information(first, second, bins=SIMILARITY_BINS):
 def residual_shift_mm(fixed, moving, tissue, sizes):
     """In-plane distance by which a registered image would have to be moved to match best.
 
-    The similarity is computed with the image in place and moved by about 3 mm to either side, along each in-plane axis; its peak is put between the
-    three. Shifts below 1 mm come out too small.
+    The similarity is computed with the image in place and moved by up to three steps of 3 mm, rounded up to whole voxels, to all sides in plane; its
+    peak is put between the best place and the next ones along each axis. Shifts below 1 mm come out too small.
 
     Parameters
     ----------
@@ -157,18 +161,26 @@ def residual_shift_mm(fixed, moving, tissue, sizes):
     Returns
     -------
     float
-        mm, at most one step along each axis; NaN where an image is constant.
+        mm, at most four steps along each axis; NaN where an image is constant.
     """
     still, codes = _bin_numbers(fixed[tissue], SIMILARITY_BINS), _bin_numbers(moving, SIMILARITY_BINS, moving[tissue])
     if still is None or codes is None:
         return float("nan")
-    codes, tops_mm = codes.reshape(moving.shape), []
-    for axis in (0, 1):
-        step = max(1, round(SHIFT_STEP_MM / sizes[axis]))
+    codes = codes.reshape(moving.shape)
+    steps = [ceil(SHIFT_STEP_MM / size) for size in sizes[:2]]
+
+    @cache
+    def similarity(*moved):
         # what leaves at one edge comes in at the other: air, since the brain has a margin
-        before, here, after = (_information(still, np.roll(codes, move, axis)[tissue], SIMILARITY_BINS) for move in (-step, 0, step))
-        tops_mm.append(peak_offset(before, here, after) * step * sizes[axis])
-    return float(np.hypot(*tops_mm))
+        return _information(still, np.roll(codes, np.multiply(moved, steps), (0, 1))[tissue], SIMILARITY_BINS)
+
+    places = range(-SEARCHED_STEPS, SEARCHED_STEPS + 1)
+    x, y = max(product(places, places), key=lambda moved: similarity(*moved))
+    offsets = (
+        x + peak_offset(similarity(x - 1, y), similarity(x, y), similarity(x + 1, y)),
+        y + peak_offset(similarity(x, y - 1), similarity(x, y), similarity(x, y + 1)),
+    )
+    return float(np.hypot(*(offset * step * size for offset, step, size in zip(offsets, steps, sizes, strict=False))))
 
 
 def peak_offset(before, here, after):
@@ -290,7 +302,7 @@ def _own_flags(numbers, lesion_ml):
         flags.append({"about": "diffusion", "flag": words})
     for name, label in REGISTERED.items():
         shift_mm = numbers[f"residual_shift_{name}_mm"]
-        if shift_mm is not None and shift_mm > LARGEST_SHIFT_MM:
+        if shift_mm is not None and shift_mm >= LARGEST_SHIFT_MM:
             flags.append({"about": f"registration of the {label}", "flag": f"poor registration: the image would match better {shift_mm:.1f} mm away"})
     for name, about, image in (("without_adc_percent", "diffusion", "ADC"), ("unperfused_percent", "baseline perfusion", "perfusion")):
         if (numbers[name] or 0) > LARGEST_UNCOVERED_PERCENT:

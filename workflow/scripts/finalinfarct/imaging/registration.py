@@ -10,6 +10,7 @@ import numpy as np
 
 from finalinfarct.dataset.files import UNWRITABLE, whole
 from finalinfarct.dataset.images import read_image, read_sidecar, voxel_sizes, write_image
+from finalinfarct.dataset.orientation import FEWEST_VOXELS
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.grids import upsampled_grid
 
@@ -32,7 +33,15 @@ DEFORMABLE = "SyN[0.1,3,3]"
 STAGES = {"rigid": ("Rigid",), "affine": ("Rigid", "Affine"), "nonlinear": ("Rigid", "SyN")}
 
 
-def register(fixed, moving, transform, output, inverse, seed=1, threads=1):
+def _ants():
+    """ANTs, with ITK on one thread: more would give other sums in registration, and take cores that snakemake has given to other steps."""
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+    import ants
+
+    return ants
+
+
+def register(fixed, moving, transform, output, inverse, seed=1):
     """Estimate the transform that carries an image onto another and write it and its inverse, one composite ITK file each.
 
     Mutual information (Mattes 2003) throughout: rigid, then affine, or then symmetric normalisation (Avants 2008), as ``transform`` says.
@@ -48,9 +57,7 @@ def register(fixed, moving, transform, output, inverse, seed=1, threads=1):
     inverse : str or Path
         ``.h5``: the other way, which ``write_native`` needs.
     seed : int
-        Seed of the sampling of voxels: with one thread, the same images give the same transform, bit for bit.
-    threads : int
-        Threads of ITK, if this is the first use of ITK in the process.
+        Seed of the sampling of voxels: the same images give the same transform, bit for bit.
 
     Raises
     ------
@@ -59,8 +66,7 @@ def register(fixed, moving, transform, output, inverse, seed=1, threads=1):
     """
     if transform not in STAGES:
         raise ValueError(f"unknown transform: {transform}")
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
-    import ants
+    ants = _ants()
     from ants.internal import get_pointer_string
 
     still, moved = _to_ants(_checked(fixed)), _to_ants(_checked(moving))
@@ -108,11 +114,11 @@ def _levels(fixed):
 
 
 def _checked(path):
-    """Image with contrast, at least two voxels along every axis."""
+    """Image with contrast, and with enough voxels along every axis."""
     image = read_image(path, ndim=3)
     data = np.asarray(image.dataobj)
-    if min(image.shape) < 4:
-        raise InputError(path, f"shape {image.shape}", "registration needs at least 4 voxels along each axis")
+    if min(image.shape) < FEWEST_VOXELS:
+        raise InputError(path, f"shape {image.shape}", f"registration needs at least {FEWEST_VOXELS} voxels along each axis")
     if data.min() == data.max():
         raise InputError(path, "the image is constant", "replace it")
     return image
@@ -120,14 +126,12 @@ def _checked(path):
 
 def _to_ants(image):
     """The image in ANTs' terms: physical points in LPS where NIfTI has RAS."""
-    import ants
-
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(image.affine, float)
     spacing = voxel_sizes(affine)
-    # ITK wants orthonormal directions: rounding in a NIfTI header, or a slight shear, is taken out
+    # ITK wants orthonormal directions: rounding in a NIfTI header, or a shear below a degree (the dataset's check), is taken out
     left, _, right = np.linalg.svd(affine[:3, :3] / spacing)
     data = np.ascontiguousarray(np.asarray(image.dataobj, np.float32))
-    return ants.from_numpy(data, origin=list(affine[:3, 3]), spacing=list(spacing), direction=left @ right)
+    return _ants().from_numpy(data, origin=list(affine[:3, 3]), spacing=list(spacing), direction=left @ right)
 
 
 def resample_array(image, shape, affine, transform=None, label=False):
@@ -152,9 +156,9 @@ def resample_array(image, shape, affine, transform=None, label=False):
     numpy.ndarray
         float32, of the given shape; 0 outside the image.
     """
-    import ants
     import nibabel as nib
 
+    ants = _ants()
     grid = _to_ants(nib.Nifti1Image(np.zeros(shape, np.float32), affine))
     method = "nearestNeighbor" if label else "linear"
     if transform is None:
@@ -193,8 +197,14 @@ def resample(images, reference, matrix, transform=None, label=False, raw=False):
         if not values.any() and np.asarray(image.dataobj).any():
             raise InputError(path, f"nothing of it lies on the grid of {reference}", "check the orientation of both images, and the registration")
         side = {} if raw else read_sidecar(path)
-        side |= {"SpatialReference": Path(reference).name, "Interpolation": "nearest neighbour" if label else "linear"}
+        side |= {"SpatialReference": _upsampled_name(reference), "Interpolation": "nearest neighbour" if label else "linear"}
         write_image(output, values, affine, side, dtype=np.uint8 if label else np.float32)
+
+
+def _upsampled_name(reference):
+    """File name of a native reference image once it is up-sampled, which is what lies on the same grid as the others."""
+    stem, _, kind = Path(reference).name.rpartition("_")
+    return f"{stem}_space-reference_{kind}"
 
 
 def write_native(mask, probability, dwi, inverse, mask_out, probability_out):

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from finalinfarct.dataset.check import Fault, check_dataset, report_faults
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.files import unwritable
-from finalinfarct.dataset.memory import CheckMemory, remembered_faults
+from finalinfarct.dataset.images import sidecar_path
+from finalinfarct.dataset.memory import CheckMemory, image_settings, remembered_faults
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import check_method
 from finalinfarct.learning.devices import EXECUTION
@@ -30,6 +31,11 @@ class Family(NamedTuple):
     fusion: str
     inputs: str
     training_set: str
+
+
+def _of_session(name, wildcards):
+    """Key of ``patient_files`` for an image in the session of a job."""
+    return f"h3_{name}" if getattr(wildcards, "session", "baseline") == "h3" else name
 
 
 def model_families():
@@ -59,7 +65,7 @@ class Plan:
     folds : list of int
         Numbers of the folds, from 1.
     found_by_steps : list of tuple
-        Faults of patients' files that earlier runs met when they read the voxels.
+        Faults of patients' images that earlier runs met when they read the voxels.
 
     Raises
     ------
@@ -88,7 +94,7 @@ class Plan:
 
     def _given_patients(self, announce):
         patients, faults = check_dataset(self.root, self.config["cohorts"], CheckMemory(code_hash("check_dataset.py")))
-        self.found_by_steps = remembered_faults(self.root, patients, door_hashes)
+        self.found_by_steps = remembered_faults(self.root, patients, door_hashes, image_settings(self.config))
         faults += map(Fault._make, self.found_by_steps)
         if faults:
             whole = [fault for fault in faults if not fault.participant_id]
@@ -145,10 +151,23 @@ class Plan:
         """Return an input function for a file of the dataset; an absent optional file is an empty list. Session h3 chooses the H3 file."""
 
         def path(wildcards):
-            key = f"h3_{name}" if getattr(wildcards, "session", "baseline") == "h3" else name
+            key = _of_session(name, wildcards)
             return str(self.files(wildcards.participant)[key]) if self.has(wildcards.participant, key) else []
 
         return path
+
+    def side_files(self, *names):
+        """Return an input function for the JSON side files of images that a step reads times or units from, as far as there are any.
+
+        As inputs of their own, since to mend one leaves the image as it is, and what was made of the two must be made again.
+        """
+
+        def paths(wildcards):
+            patient, keys = wildcards.participant, [_of_session(name, wildcards) for name in names]
+            sides = [sidecar_path(self.files(patient)[key]) for key in keys if self.has(patient, key)]
+            return [str(side) for side in sides if self.simulated or side.exists()]
+
+        return paths
 
     def all_raw(self, wildcards):
         """Return every file of the dataset that the analysis may read (an input function)."""

@@ -42,6 +42,7 @@ SETTINGS = {
     "precision": "float32",
     "branches": "separate",
     "slots_per_gpu": 1,
+    "tensorboard": False,
 }
 INPUTS = ("DWI", "ADC", "Tmax", "CBF", "CBV")
 # Networks of the paper's 14 families, and how many families have them: fusion, number of inputs.

@@ -25,6 +25,7 @@ SETTINGS = {
     "precision": "float32",
     "branches": "separate",
     "slots_per_gpu": 1,
+    "tensorboard": False,
 }
 
 

@@ -111,6 +111,19 @@ def test_best_and_last_weights_are_of_their_epochs(data, tmp_path, monkeypatch):
     assert not all(np.array_equal(a, b) for a, b in zip(kept["best", 4], kept["last", 4], strict=True))
 
 
+def test_history_is_written_for_tensorboard_when_asked(data, tmp_path):
+    import tensorflow as tf
+
+    outputs = run(data, tmp_path, inputs=["DWI"], settings={"tensorboard": True}, events=tmp_path / "events")
+    (path,) = tmp_path.glob("events/late_DWI_all_fold-1/events.*")
+    events = [tf.compat.v1.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(path))]
+    found = {(e.step, v.tag): float(tf.make_ndarray(v.tensor)) for e in events for v in e.summary.value}
+    for row in csv.DictReader(outputs[1].open()):
+        for name in ("loss", "validation_dice", "learning_rate"):
+            assert found[int(row["epoch"]), name] == pytest.approx(float(row[name]), rel=1e-5)
+    assert len(found) == 2 * 4
+
+
 @pytest.mark.parametrize("weights", ["best", "last"])
 def test_validation_that_is_no_number_is_named(data, tmp_path, monkeypatch, weights):
     from finalinfarct.learning import training

@@ -67,6 +67,7 @@ rule train:
         matrix=MATRIX,
         settings=plan.training_settings(),
         checkpoints="results/checkpoints",
+        events="results/tensorboard",
         code=plan.code("train.py"),
     message:
         "Training {wildcards.fusion} fusion of {wildcards.inputs} on {wildcards.training_set} patients, fold {wildcards.fold}"

@@ -24,4 +24,5 @@ with door(snakemake):
         threads=snakemake.threads,
         code=snakemake.params.code,
         checkpoints=snakemake.params.checkpoints,
+        events=snakemake.params.events,
     )

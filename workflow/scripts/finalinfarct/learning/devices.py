@@ -15,7 +15,7 @@ from finalinfarct.errors import InputError
 
 # Settings of ``training`` that say how a training runs and not what comes out of it: changed, they neither start a training anew nor make its
 # checkpoint useless.
-EXECUTION = ("threads", "slots_per_gpu", "checkpoint_interval_s")
+EXECUTION = ("threads", "slots_per_gpu", "checkpoint_interval_s", "tensorboard")
 WAIT_S = 1.0
 # Set in a job by SLURM, PBS, SGE and LSF, which give it GPUs of its own.
 SCHEDULER_JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "JOB_ID", "LSB_JOBID")

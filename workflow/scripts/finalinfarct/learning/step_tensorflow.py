@@ -51,6 +51,22 @@ def device_name():
     return tf.config.experimental.get_device_details(cards[0]).get("device_name", "GPU") if cards else "CPU"
 
 
+def event_writer(folder):
+    """Return a function that writes what an epoch gave, a dict of numbers with its ``epoch``, as scalars that TensorBoard shows."""
+    writer = tf.summary.create_file_writer(str(folder))
+    # What tf.summary.scalar sets; that function comes with TensorBoard, which need not be installed.
+    metadata = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class="DATA_CLASS_SCALAR")
+
+    def write(row):
+        with writer.as_default(step=row["epoch"]):
+            for name, value in row.items():
+                if name != "epoch":
+                    tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
+        writer.flush()
+
+    return write
+
+
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's batch normalisation of channels-last images by TensorFlow's fused kernel.
 
@@ -88,7 +104,8 @@ class TrainingStep:
 
     def __init__(self, network, images, labels, lesion_weight, denominator):
         self.network = network
-        self.images, self.labels = tf.constant(images), tf.constant(labels)
+        # As float32, which GPUs gather too, the labels stay on the device.
+        self.images, self.labels = tf.constant(images), tf.constant(labels.astype(np.float32))
         self.lesion_weight, self.denominator = lesion_weight, denominator
         self.weights = [variable.value for variable in network.trainable_variables]
         self.first_moments = [tf.Variable(tf.zeros(w.shape), trainable=False) for w in self.weights]
@@ -133,7 +150,7 @@ class TrainingStep:
             moment.assign(value)
 
     def _trace(self, rows, rate, updates):
-        images, labels = tf.gather(self.images, rows), tf.gather(self.labels, rows)
+        images, labels = tf.gather(self.images, rows), tf.cast(tf.gather(self.labels, rows), tf.uint8)
         with tf.GradientTape() as tape:
             probabilities = self.network(images, training=True)
             loss = weighted_dice_loss(labels, probabilities, self.lesion_weight, self.denominator) + tf.add_n(self.network.losses)

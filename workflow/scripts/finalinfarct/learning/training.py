@@ -6,6 +6,7 @@ import platform
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ def train(
     threads=1,
     code="",
     checkpoints=None,
+    events=None,
 ):
     """Train the network of one model family on one fold (Debs et al. 2021, appendix B).
 
@@ -68,7 +70,7 @@ def train(
     settings : dict
         ``training`` of the configuration: epochs, batch_size, learning_rate, learning_rate_decay, l2, dropout, lesion_weight, dice_denominator,
         batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last), checkpoint_interval_s, backend, precision,
-        branches (separate or grouped), slots_per_gpu and early_stopping (minimum_improvement, patience).
+        branches (separate or grouped), slots_per_gpu, tensorboard and early_stopping (minimum_improvement, patience).
     weights_out, history_out, environment_out : str or Path
         Keras weights (``.weights.h5``); CSV with one row an epoch; JSON with versions, device, seed, hashes and counts. What differs between two
         equal trainings stands under its key ``timing``.
@@ -80,6 +82,8 @@ def train(
         Hash of the code, recorded, and part of what a checkpoint must share with the training that goes on from it.
     checkpoints : str or Path, optional
         Folder below which this training keeps its checkpoint until it has ended well; without it nothing is kept.
+    events : str or Path, optional
+        Folder below which this training writes its history for TensorBoard, if the settings say so.
 
     Raises
     ------
@@ -121,11 +125,10 @@ def train(
             "settings": {key: value for key, value in settings.items() if key not in EXECUTION},
             "sha256": {"slices": sha256(slices), "folds": sha256(folds), "code": code},
         }
-        checkpoint = None
-        if checkpoints is not None:
-            folder = Path(checkpoints) / f"{fusion}_{'-'.join(inputs)}_{training_set}_fold-{fold}"
-            checkpoint = Checkpoint(folder, identity, settings["checkpoint_interval_s"])
-        progress = _fit(step, network, data, settings, seed, slices, checkpoint)
+        name = f"{fusion}_{'-'.join(inputs)}_{training_set}_fold-{fold}"
+        checkpoint = None if checkpoints is None else Checkpoint(Path(checkpoints) / name, identity, settings["checkpoint_interval_s"])
+        write_events = _event_writer(Path(events) / name) if settings["tensorboard"] else None
+        progress = _fit(step, network, data, settings, seed, slices, checkpoint, write_events)
     network.set_weights(progress.kept)
     if network is not plain:
         copy_weights(network, plain)
@@ -183,7 +186,7 @@ class Progress:
     resumed: int = 0
 
 
-def _fit(step, network, data, settings, seed, slices, checkpoint):
+def _fit(step, network, data, settings, seed, slices, checkpoint, write_events):
     """Train until early stopping or the last epoch, from the checkpoint where there is one; return the ``Progress``.
 
     The training slices are taken out of ``data``: the step keeps its own copy.
@@ -216,6 +219,8 @@ def _fit(step, network, data, settings, seed, slices, checkpoint):
         now = time.perf_counter()
         values = (progress.epoch, loss, dice, rate, now - epoch_begin)
         progress.history.append(dict(zip(HISTORY_COLUMNS, values, strict=True)))
+        if write_events:
+            write_events(progress.history[-1])
         if stopping.update(dice) or settings["weights"] == "last":
             progress.kept, progress.kept_epoch = network.get_weights(), progress.epoch
         left_s = (now - begin) / (progress.epoch - progress.resumed) * (epochs - progress.epoch)
@@ -228,6 +233,15 @@ def _fit(step, network, data, settings, seed, slices, checkpoint):
     if stopping.stop:
         log.info("stopped: no rise of the validation Dice by more than %g in %d epochs", stopping.minimum_improvement, stopping.patience)
     return progress
+
+
+def _event_writer(folder):
+    """Writer of events for TensorBoard, which only TensorFlow has."""
+    if find_spec("tensorflow") is None:
+        raise InputError("training.tensorboard", "TensorFlow, which writes the events, is not installed here", "install it, or set it to false")
+    from finalinfarct.learning.step_tensorflow import event_writer
+
+    return event_writer(folder)
 
 
 def _state(progress, network, update):

@@ -165,6 +165,18 @@ def test_series_to_maps(series, tmp_path):
     assert outputs["aif"].read_text(encoding="utf-8").startswith("time_s\tconcentration\n")
 
 
+def test_the_arterial_peak_has_one_time_from_the_first_acquired_frame(series, tmp_path):
+    def bright_first(values):
+        values[..., :2] *= (2.0, 1.3)
+        return values
+
+    outputs = computed(rewritten(series, bright_first), tmp_path)
+    report, curve = json.loads(outputs["report"].read_text(encoding="utf-8")), pd.read_csv(outputs["aif"], sep="\t")
+    # the true peak: arrival at 10 s, and shape times scale later
+    assert report["dropped_frames"] == 2 and report["aif_peak_s"] == pytest.approx(10 + 3 * 1.5, abs=TR_S / 2)
+    assert report["aif_peak_s"] == curve["time_s"][curve["concentration"].argmax()]
+
+
 def test_series_twice_gives_the_same_bytes(series, tmp_path):
     first, second = computed(series, tmp_path / "a"), computed(series, tmp_path / "b")
     assert all(first[name].read_bytes() == second[name].read_bytes() for name in ("aif", "report"))

@@ -123,14 +123,17 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     # the pre-bolus frames hold noise only, which the deconvolution would amplify
     arterial_input[baseline] = 0
     passage = slice(baseline.stop + round(settings["cbv_window_s"] / times["RepetitionTime"]))
-    maps = {}
-    for kind, names in (("flow", ("CBF", "CBV", "MTT")), ("time", ("Tmax",))):
+
+    def smoothed(kind):
         smooth = smooth_in_plane(signal, head, voxel_mm, settings[f"{kind}_smoothing_fwhm_mm"])
-        curves = concentration(smooth, times["EchoTime"], baseline)
-        found = perfusion_maps(curves, arterial_input, times["RepetitionTime"], settings, passage)
-        maps |= {name: found[name] for name in names}
-    longest_s = LONGEST_TMAX_SHARE * (curves.shape[1] - baseline.stop) * times["RepetitionTime"]
-    perfused = passes(curves, bolus, baseline) & (found["CBF"] > 0) & (maps["CBF"] > 0) & (maps["Tmax"] <= longest_s)
+        return concentration(smooth, times["EchoTime"], baseline)
+
+    flow = perfusion_maps(smoothed("flow"), arterial_input, times["RepetitionTime"], settings, passage)
+    curves = smoothed("time")
+    time = perfusion_maps(curves, arterial_input, times["RepetitionTime"], settings, passage)
+    maps = {"CBF": flow["CBF"], "CBV": flow["CBV"], "MTT": flow["MTT"], "Tmax": time["Tmax"]}
+    longest_s = LONGEST_TMAX_SHARE * (signal.shape[3] - baseline.stop) * times["RepetitionTime"]
+    perfused = passes(curves, bolus, baseline) & (time["CBF"] > 0) & (flow["CBF"] > 0) & (time["Tmax"] <= longest_s)
     maps = {name: np.where(perfused, values, np.float32(0)) for name, values in maps.items()}
     delay = np.where(maps["CBF"] > 0, curves[:, baseline.stop :].argmax(axis=1) + 1, 0)
     maps["TTP"] = (delay * times["RepetitionTime"]).astype(np.float32)
@@ -223,7 +226,7 @@ def _report(bolus, baseline, curves, arterial, arterial_input, times, source, di
         "aif_source": source,
         "aif_voxels": len(arterial),
         "aif_peak_per_s": float(arterial_input.max()),
-        "aif_peak_s": float(arterial_input.argmax() * times["RepetitionTime"]),
+        "aif_peak_s": float((bolus["first"] + arterial_input.argmax()) * times["RepetitionTime"]),
         "repetition_time_s": times["RepetitionTime"],
         "echo_time_s": times["EchoTime"],
         "flags": flags,

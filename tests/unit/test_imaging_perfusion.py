@@ -249,6 +249,92 @@ def test_arterial_mask_without_a_bolus_is_refused_with_its_name(series, tmp_path
         computed(series, tmp_path, aif_mask_in=tmp_path / "sub-1_mask.nii.gz")
 
 
+@pytest.fixture
+def clean(series):
+    """The series with air at 0, which is then no part of the head."""
+    return rewritten(series, lambda values: np.where(values > 50, values, 0))
+
+
+def flags_of(outputs):
+    return json.loads(outputs["report"].read_text(encoding="utf-8"))["flags"]
+
+
+@pytest.mark.parametrize("frames", [23, 25])
+def test_late_tissue_of_a_short_series_is_neither_healthy_nor_silent(clean, tmp_path, frames):
+    """Late tissue delayed by 12 s, so Tmax about 14 s: beyond half of the 24 or 27 s from the end of the pre-bolus frames to that of the series."""
+
+    def later_and_cut(values):
+        values[3:8, ..., 4:] = values[3:8, ..., :-4].copy()
+        return values[..., :frames]
+
+    outputs = computed(rewritten(clean, later_and_cut), tmp_path)
+    late = read_image(outputs["Tmax"]).get_fdata()[4:7, 4:12, 2:4]
+    report = json.loads(outputs["report"].read_text(encoding="utf-8"))
+    assert report["longest_tmax_s"] == (frames - report["pre_bolus_frames"]) * TR_S / 2
+    assert late == pytest.approx(report["longest_tmax_s"]) and report["beyond_longest_percent"] == pytest.approx(50, abs=5)
+    assert any(flag.startswith(f"short series: Tmax cannot be told beyond {report['longest_tmax_s']:.3g} s") for flag in report["flags"])
+
+
+def test_late_arterial_input_is_flagged(clean, tmp_path):
+    mask = np.zeros((16, 16, 6))
+    mask[4:7, 4:12, 2:4] = 1
+    write_image(tmp_path / "mask.nii.gz", mask, np.diag([4.0, 4.0, 5.0, 1.0]), dtype=np.uint8)
+    outputs = computed(clean, tmp_path, aif_mask_in=tmp_path / "mask.nii.gz")
+    # half of the block fills 6 s before the other, in which the mask lies
+    assert json.loads(outputs["report"].read_text(encoding="utf-8"))["before_arterial_percent"] > 45
+    assert any(flag.startswith("late arterial input: ") for flag in flags_of(outputs))
+    assert json.loads(computed(clean, tmp_path)["report"].read_text(encoding="utf-8"))["before_arterial_percent"] < 5
+
+
+def test_the_written_arterial_curve_is_the_measured_one(series, tmp_path):
+    outputs = computed(series, tmp_path)
+    values, mask = read_image(series).get_fdata(), read_image(outputs["aif_mask"]).get_fdata() > 0
+    before = slice(0, json.loads(outputs["report"].read_text(encoding="utf-8"))["pre_bolus_frames"])
+    expected = concentration(values[mask], 0.04, before).mean(axis=0)
+    assert expected[before].std() > 0
+    assert pd.read_csv(outputs["aif"], sep="\t")["concentration"].to_numpy() == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def with_slice_times(series, times, **more):
+    write_image(
+        series, read_image(series).get_fdata(), np.diag([4.0, 4.0, 5.0, 1.0]), read_sidecar(series) | {"SliceTiming": times} | more, dtype=np.int16
+    )
+    return series
+
+
+@pytest.mark.parametrize("direction", ["k", "k-"])
+def test_slices_acquired_later_are_later(clean, tmp_path, direction):
+    """The same curves in all slices, so a slice sampled later than the arterial ones is later by just that; the arteries lie in slices 2 and 3."""
+    names, before = ("Tmax", "TTP"), computed(clean, tmp_path / "a")
+    times = [0.0, 1.2, 0.3, 0.5, 0.6, 0.9]
+    arterial = read_image(before["aif_mask"]).get_fdata() > 0
+    mean_s = np.average(times, weights=arterial.sum(axis=(0, 1)))
+    after = computed(with_slice_times(clean, times if direction == "k" else times[::-1], SliceEncodingDirection=direction), tmp_path / "b")
+    for name in names:
+        old, new = (read_image(outputs[name]).get_fdata() for outputs in (before, after))
+        sure = (read_image(before["CBF"]).get_fdata() > 0) & (old > 1)
+        expected = np.broadcast_to(np.array(times) - mean_s, old.shape)
+        assert sure.sum() > 100 and (new - old)[sure] == pytest.approx(expected[sure], abs=1e-4), name
+        assert new.min() >= 0
+    assert np.array_equal(*(read_image(outputs["CBF"]).get_fdata() for outputs in (before, after)))
+
+
+@pytest.mark.parametrize(
+    ("times", "more", "said"),
+    [
+        ([0.0] * 5, {}, "5 times in SliceTiming for 6 slices"),
+        ([0, 250, 500, 750, 1000, 1250], {}, "SliceTiming from 0 to 1250"),
+        ([0.0] * 5 + [1.5], {}, "to below the RepetitionTime of 1.5"),
+        ([0.0] * 5 + ["1"], {}, "not a list of numbers"),
+        (0.3, {}, "not a list of numbers"),
+        ([0.0] * 6, {"SliceEncodingDirection": "j"}, "SliceEncodingDirection 'j'"),
+    ],
+)
+def test_slice_times_that_cannot_be_are_refused(series, tmp_path, times, more, said):
+    with pytest.raises(InputError, match=said):
+        computed(with_slice_times(series, times, **more), tmp_path)
+
+
 def jerk(values):
     """Values of a head that moves by one voxel after two thirds of the series."""
     values[..., 33:] = np.roll(values[..., 33:], 1, axis=1)
@@ -265,13 +351,11 @@ def jerk(values):
     ],
 )
 def test_doubtful_series_is_flagged(series, tmp_path, change, said):
-    report = json.loads(computed(rewritten(series, change), tmp_path)["report"].read_text(encoding="utf-8"))
-    assert any(said in flag for flag in report["flags"])
+    assert any(said in flag for flag in flags_of(computed(rewritten(series, change), tmp_path)))
 
 
-def test_clean_series_has_no_flag(series, tmp_path):
-    rewritten(series, lambda values: np.where(values > 50, values, 0))
-    assert json.loads(computed(series, tmp_path)["report"].read_text(encoding="utf-8"))["flags"] == []
+def test_clean_series_has_no_flag(clean, tmp_path):
+    assert flags_of(computed(clean, tmp_path)) == []
 
 
 @pytest.mark.parametrize(("kind", "smoothed", "same"), [("time", "Tmax", "CBF"), ("flow", "CBF", "Tmax")])

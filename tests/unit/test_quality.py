@@ -378,7 +378,7 @@ def test_slices_are_laid_from_the_upper_left():
 def test_every_number_and_every_flag_has_a_meaning():
     assert all(number_meaning(name) for name in NUMBERS)
     raised = "".join((ROOT / f"workflow/scripts/finalinfarct/imaging/{room}.py").read_text(encoding="utf-8") for room in ("perfusion", "quality"))
-    for flag in ("truncated bolus", "weak bolus", "low signal-to-noise", "arterial input from", "motion"):
+    for flag in ("truncated bolus", "weak bolus", "low signal-to-noise", "arterial input from", "motion", "late arterial input", "short series"):
         assert flag in raised and flag_meaning(flag) != OTHER_FLAG
     assert flag_meaning("something new") == OTHER_FLAG
 

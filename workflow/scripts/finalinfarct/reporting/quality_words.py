@@ -7,6 +7,10 @@ FLAGS = {
     "low signal-to-noise": "In most voxels the bolus hardly stands out of the noise: Tmax is scattered, and its volumes are not to be trusted.",
     "arterial input from": "An arterial input of very few voxels is noisy and may come from a vessel at the edge: look where the voxels lie, and "
     "give a mask.",
+    "late arterial input": "The arterial input comes from a vein or from late tissue: Tmax is too short everywhere, CBF and CBV are wrong. Look "
+    "where the voxels lie, and give a mask of a large artery.",
+    "short series": "The series ends so soon after the bolus that late tissue cannot be told from drift: such voxels have the longest Tmax that "
+    "can be told, a lower bound, and some of them may be drift at the edge.",
     "implausible volume": "The brain mask has lost much of the brain or kept the skull: everything computed within it is wrong. Look at the "
     "section on the mask.",
     "implausible ADC": "Most often a wrong unit or wrong b-values, else a brain mask that is full of CSF.",

@@ -11,7 +11,7 @@ from scipy.linalg import circulant
 
 from finalinfarct.dataset.images import read_image, read_sidecar, write_image
 from finalinfarct.errors import InputError
-from finalinfarct.imaging.bolus import NoBolusError, concentration, find_bolus
+from finalinfarct.imaging.bolus import BrokenFrameError, NoBolusError, concentration, find_bolus
 from finalinfarct.imaging.deconvolution import deconvolve, oscillation, peak
 from finalinfarct.imaging.perfusion import compute_perfusion, perfusion_maps, use_given_maps
 
@@ -128,6 +128,48 @@ def test_bolus_is_found_after_unsteady_frames():
     assert bolus["depth"] == pytest.approx(1 - np.exp(-0.3), rel=0.02)
 
 
+def head_signal(repetition_s=TR_S, passage_s=1.5):
+    """Mean signal of a head, 300 before a bolus that takes 30 % of it, with noise of 0.3."""
+    time_s = repetition_s * np.arange(50)
+    passage = gamma_variate(time_s, 8 * repetition_s, scale_s=passage_s)
+    return 300 * np.exp(-0.35 * passage / passage.max()) + np.random.default_rng(0).normal(0, 0.3, 50)
+
+
+@pytest.mark.parametrize("frame", [5, 12, 13, 30, 48, 49])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 2.0])
+def test_one_broken_frame_is_no_bolus_and_is_named(frame, share):
+    signal = head_signal()
+    signal[frame] *= share
+    with pytest.raises(BrokenFrameError, match=f"frame {frame + 1} of 50 is broken"):
+        find_bolus(signal)
+
+
+def test_a_lone_frame_below_a_weak_bolus_is_no_bolus():
+    signal = 300 - 0.05 * (300 - head_signal())
+    assert find_bolus(signal)["depth"] < 0.02
+    signal[30] = 290
+    with pytest.raises(BrokenFrameError, match="frame 31 of 50"):
+        find_bolus(signal)
+
+
+def test_an_aborted_export_is_named_by_its_first_empty_frame():
+    with pytest.raises(BrokenFrameError, match="frame 46 of 50 is broken: its mean is 0 %"):
+        find_bolus(head_signal() * (np.arange(50) < 45))
+
+
+@pytest.mark.parametrize("repetition_s", [1.0, 1.5, 2.0, 3.0, 4.0])
+def test_a_bolus_of_few_frames_is_one(repetition_s):
+    signal = head_signal(repetition_s)
+    assert find_bolus(signal)["peak"] == signal.argmin()
+
+
+def test_empty_first_frames_are_dropped_and_counted():
+    whole = find_bolus(head_signal())
+    empty = find_bolus(np.r_[0, 0, head_signal()])
+    assert (empty["first"], empty["arrival"], empty["peak"]) == (whole["first"] + 2, whole["arrival"] + 2, whole["peak"] + 2)
+    assert empty["depth"] == whole["depth"] and empty["tail"] == whole["tail"]
+
+
 def test_no_bolus_is_said():
     with pytest.raises(NoBolusError, match="no bolus"):
         find_bolus(300 + np.random.default_rng(0).normal(0, 1, 50))
@@ -232,7 +274,8 @@ def clipped(values, share):
         (lambda values: values[..., :12], "12 frames"),
         (lambda values: np.zeros_like(values), "no signal"),
         (lambda values: clipped(values, 1.0), "saturated baseline in 100 % of the head"),
-        (lambda values: values * (np.arange(50) >= 7), "no frames before a bolus"),
+        (lambda values: values * (np.arange(50) >= 7), "fewer than 3 .*frames before the signal falls after 7 dark frames"),
+        (lambda values: values * (np.arange(50) < 49), "frame 50 of 50 is broken: its mean is 0 % .* export the series again"),
     ],
 )
 def test_faulty_series_is_refused_with_its_name(series, tmp_path, change, said):
@@ -345,7 +388,7 @@ def jerk(values):
     ("change", "said"),
     [
         (jerk, "motion: the head moved by"),
-        (lambda values: values[..., :17].repeat(2, axis=3)[..., :29], "truncated bolus"),
+        (lambda values: values[..., :17].repeat(2, axis=3)[..., :30], "truncated bolus"),
         (lambda values: np.random.default_rng(0).normal(values, 60).clip(0), "low signal-to-noise ratio"),
         (lambda values: clipped(values, 0.2), "saturated baseline in"),
     ],

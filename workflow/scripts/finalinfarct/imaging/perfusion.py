@@ -11,7 +11,7 @@ from finalinfarct.dataset.sidefiles import MAP_UNITS, TIME_RANGES_S, given_unit,
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.arterial_input import NoArteryError, arterial_neighbourhood, select_arterial_voxels, usable_curves
-from finalinfarct.imaging.bolus import NoBolusError, concentration, find_bolus, passes
+from finalinfarct.imaging.bolus import BrokenFrameError, NoBolusError, concentration, find_bolus, passes
 from finalinfarct.imaging.deconvolution import VOXELS_AT_A_TIME, deconvolve, peak
 from finalinfarct.imaging.grids import check_same_grid
 from finalinfarct.imaging.motion import correct_motion, estimate_motion
@@ -194,6 +194,10 @@ def _bolus(series, signal, head):
         return find_bolus(signal[head].mean(axis=0))
     except NoBolusError as fault:
         raise InputError(series, str(fault), "check that this is the DSC series, from before the injection on") from None
+    except BrokenFrameError as fault:
+        raise InputError(
+            series, str(fault), "export the series again; if it was acquired so, keep only the frames before or after this one"
+        ) from None
 
 
 def _baseline_flags(series, baseline, largest):

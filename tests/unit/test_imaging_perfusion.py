@@ -378,6 +378,12 @@ def test_slice_times_that_cannot_be_are_refused(series, tmp_path, times, more, s
         computed(with_slice_times(series, times, **more), tmp_path)
 
 
+def jerk_and_return(values):
+    """Values of a head that lies a voxel away in three frames of the bolus."""
+    values[..., 10:13] = np.roll(values[..., 10:13], 1, axis=1)
+    return values
+
+
 def jerk(values):
     """Values of a head that moves by one voxel after two thirds of the series."""
     values[..., 33:] = np.roll(values[..., 33:], 1, axis=1)
@@ -388,6 +394,7 @@ def jerk(values):
     ("change", "said"),
     [
         (jerk, "motion: the head moved by"),
+        (jerk_and_return, "motion: the head moved by"),
         (lambda values: values[..., :17].repeat(2, axis=3)[..., :30], "truncated bolus"),
         (lambda values: np.random.default_rng(0).normal(values, 60).clip(0), "low signal-to-noise ratio"),
         (lambda values: clipped(values, 0.2), "saturated baseline in"),

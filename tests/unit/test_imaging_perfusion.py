@@ -78,6 +78,17 @@ def test_osvd_keeps_as_many_frequencies_as_the_limit_allows():
     assert smooth[at, voxels].all() and not smooth[np.minimum(at + 1, 40), voxels].any()
 
 
+def test_osvd_of_a_voxel_does_not_depend_on_the_others():
+    random = np.random.default_rng(3)
+    time_s = TR_S * np.arange(40)
+    clean = np.stack([tissue(time_s, 0.01, 4.0, delay) for delay in np.linspace(0, 6, 200)])
+    noisy = clean + random.normal(0, 0.006, clean.shape)
+    alone = deconvolve(noisy, gamma_variate(time_s), TR_S, method="osvd")
+    for others in (np.repeat(clean, 4, axis=0), random.normal(0, 0.006, (800, 40))):
+        together = deconvolve(np.r_[noisy, others], gamma_variate(time_s), TR_S, method="osvd")[:200]
+        assert np.allclose(together, alone, rtol=0, atol=1e-5 * np.abs(alone).max())
+
+
 def test_oscillation_index_of_a_closed_form():
     triangle = np.array([[0.0, 1.0, 2.0, 1.0, 0.0]])
     assert oscillation(triangle)[0] == pytest.approx(2.0 / 2.0 / 5.0)

@@ -326,12 +326,36 @@ def test_normalisation_refuses_a_mask_on_another_grid(tmp_path):
         normalise([(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")], tmp_path / "m.nii.gz")
 
 
-def test_reperfusion_ratio(tmp_path):
+def test_reperfusion_ratio_counts_what_was_measured_twice():
     h0, h3 = np.array([6.0, 7.0, 8.0, 9.0, 5.9]), np.array([5.9, 6.0, 1.0, 9.0, 1.0])
-    brain = np.ones(5, bool)
-    assert reperfusion_ratio(h0, h3, brain) == pytest.approx(2 / 4)
-    assert np.isnan(reperfusion_ratio(np.zeros(5), h3, brain))
-    for name, data in (("h0", h0), ("h3", h3), ("brain", brain)):
-        write_image(tmp_path / f"{name}.nii.gz", data.reshape(5, 1, 1), np.eye(4))
-    write_reperfusion_ratio("sub-1", *(tmp_path / f"{name}.nii.gz" for name in ("h0", "h3", "brain")), tmp_path / "r.json")
-    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8")) == {"participant_id": "sub-1", "reperfusion_ratio": 0.5}
+    everywhere = np.ones(5, bool)
+    assert reperfusion_ratio(h0, h3, everywhere, everywhere) == pytest.approx((2 / 4, 1))
+    # without the third voxel at H3, where the map then holds 0; a Tmax of 0 that was measured counts
+    measured = np.array([True, True, False, True, True])
+    assert reperfusion_ratio(h0, np.where(measured, h3, 0), measured, everywhere) == pytest.approx((1 / 3, 3 / 4))
+    assert reperfusion_ratio(h0, np.zeros(5), measured, everywhere) == pytest.approx((1, 3 / 4))
+    assert np.isnan(reperfusion_ratio(h0, h3, ~everywhere, everywhere)[0])
+    assert np.isnan(reperfusion_ratio(np.zeros(5), h3, everywhere, everywhere)).all()
+
+
+@pytest.mark.parametrize(
+    ("missing", "ratio", "coverage", "reason"),
+    [(2, 0.0, 0.8, None), (6, None, 0.4, "only 40 % of the hypoperfused voxels at baseline were measured at H3")],
+)
+def test_slices_missing_at_h3_are_not_reperfused(tmp_path, missing, ratio, coverage, reason):
+    """A lesion through ten slices that is the same at H3, of which the first slices were not acquired again."""
+    h0 = np.full((3, 3, 10), 9.0)
+    h3 = np.where(np.arange(10) < missing, 0, h0)
+    paths = [tmp_path / f"{name}.nii.gz" for name in ("h0", "h3", "flow", "brain")]
+    for path, data in zip(paths, (h0, h3, 5 * h3, np.ones(h0.shape)), strict=True):
+        write_image(path, data, AFFINE)
+    write_reperfusion_ratio("sub-1", *paths, tmp_path / "r.json")
+    found = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert found == {"participant_id": "sub-1", "reperfusion_ratio": ratio, "h3_coverage": pytest.approx(coverage), "reason": reason}
+
+
+def test_reperfusion_ratio_without_a_lesion_is_undefined(tmp_path):
+    write_image(tmp_path / "a.nii.gz", np.ones((3, 3, 3)), AFFINE)
+    write_reperfusion_ratio("sub-1", *[tmp_path / "a.nii.gz"] * 4, tmp_path / "r.json")
+    found = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert found["reperfusion_ratio"] is None and found["reason"] == "no hypoperfused voxel at baseline"

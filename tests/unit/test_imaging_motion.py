@@ -37,12 +37,13 @@ def move(series, poses):
 
 
 def poses_of(kind):
-    """A slow drift over the whole series, or a jerk while the bolus passes."""
-    course = np.linspace(0, 1, FRAMES) if kind == "drift" else (np.arange(FRAMES) >= 10) * 2.5
+    """A slow drift over the whole series, a jerk while the bolus passes, or one with a return in the midst of it."""
+    frames = np.arange(FRAMES)
+    course = {"drift": frames / (FRAMES - 1), "jerk": (frames >= 10) * 2.5, "return": np.isin(frames, (10, 11)) * 2.5}[kind]
     return course[:, None] * np.r_[SHIFTS_MM, np.deg2rad([0.5, -0.4, 0.6])]
 
 
-@pytest.mark.parametrize(("kind", "tolerance_mm"), [("drift", 0.1), ("jerk", 0.3)])
+@pytest.mark.parametrize(("kind", "tolerance_mm"), [("drift", 0.1), ("jerk", 0.3), ("return", 0.1)])
 def test_poses_are_recovered_despite_the_bolus(kind, tolerance_mm):
     random = np.random.default_rng(3)
     still, head = still_series(random)

@@ -11,7 +11,7 @@ from scipy.linalg import circulant
 
 from finalinfarct.dataset.images import read_image, read_sidecar, write_image
 from finalinfarct.errors import InputError
-from finalinfarct.imaging.bolus import NoBolusError, concentration, find_bolus
+from finalinfarct.imaging.bolus import BrokenFrameError, NoBolusError, concentration, find_bolus
 from finalinfarct.imaging.deconvolution import deconvolve, oscillation, peak
 from finalinfarct.imaging.perfusion import compute_perfusion, perfusion_maps, use_given_maps
 
@@ -78,6 +78,17 @@ def test_osvd_keeps_as_many_frequencies_as_the_limit_allows():
     assert smooth[at, voxels].all() and not smooth[np.minimum(at + 1, 40), voxels].any()
 
 
+def test_osvd_of_a_voxel_does_not_depend_on_the_others():
+    random = np.random.default_rng(3)
+    time_s = TR_S * np.arange(40)
+    clean = np.stack([tissue(time_s, 0.01, 4.0, delay) for delay in np.linspace(0, 6, 200)])
+    noisy = clean + random.normal(0, 0.006, clean.shape)
+    alone = deconvolve(noisy, gamma_variate(time_s), TR_S, method="osvd")
+    for others in (np.repeat(clean, 4, axis=0), random.normal(0, 0.006, (800, 40))):
+        together = deconvolve(np.r_[noisy, others], gamma_variate(time_s), TR_S, method="osvd")[:200]
+        assert np.allclose(together, alone, rtol=0, atol=1e-5 * np.abs(alone).max())
+
+
 def test_oscillation_index_of_a_closed_form():
     triangle = np.array([[0.0, 1.0, 2.0, 1.0, 0.0]])
     assert oscillation(triangle)[0] == pytest.approx(2.0 / 2.0 / 5.0)
@@ -128,6 +139,48 @@ def test_bolus_is_found_after_unsteady_frames():
     assert bolus["depth"] == pytest.approx(1 - np.exp(-0.3), rel=0.02)
 
 
+def head_signal(repetition_s=TR_S, passage_s=1.5):
+    """Mean signal of a head, 300 before a bolus that takes 30 % of it, with noise of 0.3."""
+    time_s = repetition_s * np.arange(50)
+    passage = gamma_variate(time_s, 8 * repetition_s, scale_s=passage_s)
+    return 300 * np.exp(-0.35 * passage / passage.max()) + np.random.default_rng(0).normal(0, 0.3, 50)
+
+
+@pytest.mark.parametrize("frame", [5, 12, 13, 30, 48, 49])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 2.0])
+def test_one_broken_frame_is_no_bolus_and_is_named(frame, share):
+    signal = head_signal()
+    signal[frame] *= share
+    with pytest.raises(BrokenFrameError, match=f"frame {frame + 1} of 50 is broken"):
+        find_bolus(signal)
+
+
+def test_a_lone_frame_below_a_weak_bolus_is_no_bolus():
+    signal = 300 - 0.05 * (300 - head_signal())
+    assert find_bolus(signal)["depth"] < 0.02
+    signal[30] = 290
+    with pytest.raises(BrokenFrameError, match="frame 31 of 50"):
+        find_bolus(signal)
+
+
+def test_an_aborted_export_is_named_by_its_first_empty_frame():
+    with pytest.raises(BrokenFrameError, match="frame 46 of 50 is broken: its mean is 0 %"):
+        find_bolus(head_signal() * (np.arange(50) < 45))
+
+
+@pytest.mark.parametrize("repetition_s", [1.0, 1.5, 2.0, 3.0, 4.0])
+def test_a_bolus_of_few_frames_is_one(repetition_s):
+    signal = head_signal(repetition_s)
+    assert find_bolus(signal)["peak"] == signal.argmin()
+
+
+def test_empty_first_frames_are_dropped_and_counted():
+    whole = find_bolus(head_signal())
+    empty = find_bolus(np.r_[0, 0, head_signal()])
+    assert (empty["first"], empty["arrival"], empty["peak"]) == (whole["first"] + 2, whole["arrival"] + 2, whole["peak"] + 2)
+    assert empty["depth"] == whole["depth"] and empty["tail"] == whole["tail"]
+
+
 def test_no_bolus_is_said():
     with pytest.raises(NoBolusError, match="no bolus"):
         find_bolus(300 + np.random.default_rng(0).normal(0, 1, 50))
@@ -163,6 +216,18 @@ def test_series_to_maps(series, tmp_path):
     assert arterial.any() and arterial[9:12, 7:9, 2:4].sum() == arterial.sum()
     assert read_sidecar(outputs["CBF"])["Units"] and read_sidecar(outputs["Tmax"])["Units"] == "s"
     assert outputs["aif"].read_text(encoding="utf-8").startswith("time_s\tconcentration\n")
+
+
+def test_the_arterial_peak_has_one_time_from_the_first_acquired_frame(series, tmp_path):
+    def bright_first(values):
+        values[..., :2] *= (2.0, 1.3)
+        return values
+
+    outputs = computed(rewritten(series, bright_first), tmp_path)
+    report, curve = json.loads(outputs["report"].read_text(encoding="utf-8")), pd.read_csv(outputs["aif"], sep="\t")
+    # the true peak: arrival at 10 s, and shape times scale later
+    assert report["dropped_frames"] == 2 and report["aif_peak_s"] == pytest.approx(10 + 3 * 1.5, abs=TR_S / 2)
+    assert report["aif_peak_s"] == curve["time_s"][curve["concentration"].argmax()]
 
 
 def test_series_twice_gives_the_same_bytes(series, tmp_path):
@@ -220,7 +285,8 @@ def clipped(values, share):
         (lambda values: values[..., :12], "12 frames"),
         (lambda values: np.zeros_like(values), "no signal"),
         (lambda values: clipped(values, 1.0), "saturated baseline in 100 % of the head"),
-        (lambda values: values * (np.arange(50) >= 7), "no frames before a bolus"),
+        (lambda values: values * (np.arange(50) >= 7), "fewer than 3 .*frames before the signal falls after 7 dark frames"),
+        (lambda values: values * (np.arange(50) < 49), "frame 50 of 50 is broken: its mean is 0 % .* export the series again"),
     ],
 )
 def test_faulty_series_is_refused_with_its_name(series, tmp_path, change, said):
@@ -237,6 +303,105 @@ def test_arterial_mask_without_a_bolus_is_refused_with_its_name(series, tmp_path
         computed(series, tmp_path, aif_mask_in=tmp_path / "sub-1_mask.nii.gz")
 
 
+@pytest.fixture
+def clean(series):
+    """The series with air at 0, which is then no part of the head."""
+    return rewritten(series, lambda values: np.where(values > 50, values, 0))
+
+
+def flags_of(outputs):
+    return json.loads(outputs["report"].read_text(encoding="utf-8"))["flags"]
+
+
+@pytest.mark.parametrize("frames", [23, 25])
+def test_late_tissue_of_a_short_series_is_neither_healthy_nor_silent(clean, tmp_path, frames):
+    """A part delayed by 12 s, so Tmax about 14 s: beyond half of the 24 or 27 s from the end of the pre-bolus frames to that of the series."""
+
+    def later_and_cut(values):
+        values[3:8] = values[8]  # early tissue
+        values[4:7, 9:12, 1:5, 8:] = values[4:7, 9:12, 1:5, :-8].copy()
+        return values[..., :frames]
+
+    outputs = computed(rewritten(clean, later_and_cut), tmp_path)
+    late = read_image(outputs["Tmax"]).get_fdata()[4:7, 9:12, 2:4]
+    report = json.loads(outputs["report"].read_text(encoding="utf-8"))
+    assert report["longest_tmax_s"] == (frames - report["pre_bolus_frames"]) * TR_S / 2
+    assert late == pytest.approx(report["longest_tmax_s"]) and report["beyond_longest_percent"] == pytest.approx(9, abs=1)
+    assert any(flag.startswith(f"short series: Tmax cannot be told beyond {report['longest_tmax_s']:.3g} s") for flag in report["flags"])
+
+
+def test_late_arterial_input_is_flagged(clean, tmp_path):
+    mask = np.zeros((16, 16, 6))
+    mask[4:7, 4:12, 2:4] = 1
+    write_image(tmp_path / "mask.nii.gz", mask, np.diag([4.0, 4.0, 5.0, 1.0]), dtype=np.uint8)
+    outputs = computed(clean, tmp_path, aif_mask_in=tmp_path / "mask.nii.gz")
+    # half of the block fills 6 s before the other, in which the mask lies
+    assert json.loads(outputs["report"].read_text(encoding="utf-8"))["before_arterial_percent"] > 45
+    assert any(flag.startswith("late arterial input: ") for flag in flags_of(outputs))
+    assert json.loads(computed(clean, tmp_path)["report"].read_text(encoding="utf-8"))["before_arterial_percent"] < 5
+
+
+def test_noise_is_no_late_arterial_input(series, tmp_path):
+    """Air with noise counts for the head here and peaks at any time."""
+    outputs = computed(series, tmp_path)
+    assert not [flag for flag in flags_of(outputs) if flag.startswith("late arterial input")]
+
+
+def test_the_written_arterial_curve_is_the_measured_one(series, tmp_path):
+    outputs = computed(series, tmp_path)
+    values, mask = read_image(series).get_fdata(), read_image(outputs["aif_mask"]).get_fdata() > 0
+    before = slice(0, json.loads(outputs["report"].read_text(encoding="utf-8"))["pre_bolus_frames"])
+    expected = concentration(values[mask], 0.04, before).mean(axis=0)
+    assert expected[before].std() > 0
+    assert pd.read_csv(outputs["aif"], sep="\t")["concentration"].to_numpy() == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def with_slice_times(series, times, **more):
+    write_image(
+        series, read_image(series).get_fdata(), np.diag([4.0, 4.0, 5.0, 1.0]), read_sidecar(series) | {"SliceTiming": times} | more, dtype=np.int16
+    )
+    return series
+
+
+@pytest.mark.parametrize("direction", ["k", "k-"])
+def test_slices_acquired_later_are_later(clean, tmp_path, direction):
+    """The same curves in all slices, so a slice sampled later than the arterial ones is later by just that; the arteries lie in slices 2 and 3."""
+    names, before = ("Tmax", "TTP"), computed(clean, tmp_path / "a")
+    times = [0.0, 1.2, 0.3, 0.5, 0.6, 0.9]
+    arterial = read_image(before["aif_mask"]).get_fdata() > 0
+    mean_s = np.average(times, weights=arterial.sum(axis=(0, 1)))
+    after = computed(with_slice_times(clean, times if direction == "k" else times[::-1], SliceEncodingDirection=direction), tmp_path / "b")
+    for name in names:
+        old, new = (read_image(outputs[name]).get_fdata() for outputs in (before, after))
+        sure = (read_image(before["CBF"]).get_fdata() > 0) & (old > 1)
+        expected = np.broadcast_to(np.array(times) - mean_s, old.shape)
+        assert sure.sum() > 100 and (new - old)[sure] == pytest.approx(expected[sure], abs=1e-4), name
+        assert new.min() >= 0
+    assert np.array_equal(*(read_image(outputs["CBF"]).get_fdata() for outputs in (before, after)))
+
+
+@pytest.mark.parametrize(
+    ("times", "more", "said"),
+    [
+        ([0.0] * 5, {}, "5 times in SliceTiming for 6 slices"),
+        ([0, 250, 500, 750, 1000, 1250], {}, "SliceTiming from 0 to 1250"),
+        ([0.0] * 5 + [1.5], {}, "to below the RepetitionTime of 1.5"),
+        ([0.0] * 5 + ["1"], {}, "not a list of numbers"),
+        (0.3, {}, "not a list of numbers"),
+        ([0.0] * 6, {"SliceEncodingDirection": "j"}, "SliceEncodingDirection 'j'"),
+    ],
+)
+def test_slice_times_that_cannot_be_are_refused(series, tmp_path, times, more, said):
+    with pytest.raises(InputError, match=said):
+        computed(with_slice_times(series, times, **more), tmp_path)
+
+
+def jerk_and_return(values):
+    """Values of a head that lies a voxel away in three frames of the bolus."""
+    values[..., 10:13] = np.roll(values[..., 10:13], 1, axis=1)
+    return values
+
+
 def jerk(values):
     """Values of a head that moves by one voxel after two thirds of the series."""
     values[..., 33:] = np.roll(values[..., 33:], 1, axis=1)
@@ -247,19 +412,18 @@ def jerk(values):
     ("change", "said"),
     [
         (jerk, "motion: the head moved by"),
-        (lambda values: values[..., :17].repeat(2, axis=3)[..., :29], "truncated bolus"),
+        (jerk_and_return, "motion: the head moved by"),
+        (lambda values: values[..., :17].repeat(2, axis=3)[..., :30], "truncated bolus"),
         (lambda values: np.random.default_rng(0).normal(values, 60).clip(0), "low signal-to-noise ratio"),
         (lambda values: clipped(values, 0.2), "saturated baseline in"),
     ],
 )
 def test_doubtful_series_is_flagged(series, tmp_path, change, said):
-    report = json.loads(computed(rewritten(series, change), tmp_path)["report"].read_text(encoding="utf-8"))
-    assert any(said in flag for flag in report["flags"])
+    assert any(said in flag for flag in flags_of(computed(rewritten(series, change), tmp_path)))
 
 
-def test_clean_series_has_no_flag(series, tmp_path):
-    rewritten(series, lambda values: np.where(values > 50, values, 0))
-    assert json.loads(computed(series, tmp_path)["report"].read_text(encoding="utf-8"))["flags"] == []
+def test_clean_series_has_no_flag(clean, tmp_path):
+    assert flags_of(computed(clean, tmp_path)) == []
 
 
 @pytest.mark.parametrize(("kind", "smoothed", "same"), [("time", "Tmax", "CBF"), ("flow", "CBF", "Tmax")])

@@ -26,8 +26,9 @@ def test_inclusion_table(config, tmp_path):
     write_table(pd.DataFrame(participants, columns=PARTICIPANT_COLUMNS[:3]), tmp_path / "participants.tsv")
     faults = pd.DataFrame([("sub-3", "f", "truncated", "m")], columns=["participant_id", "file", "found", "mend"])
     write_table(faults, tmp_path / "faults.tsv")
-    for name, ratio in (("sub-4", 0.1), ("sub-5", 0.7), ("sub-6", None)):
-        (tmp_path / f"{name}.json").write_text(json.dumps({"participant_id": name, "reperfusion_ratio": ratio}), encoding="utf-8")
+    for name, ratio, reason in (("sub-4", 0.1, None), ("sub-5", 0.7, None), ("sub-6", None, "only 40 % were measured")):
+        content = {"participant_id": name, "reperfusion_ratio": ratio, "reason": reason}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     ratios = [tmp_path / f"sub-{n}.json" for n in (4, 5, 6)]
     write_inclusion(tmp_path / "participants.tsv", tmp_path / "faults.tsv", ratios, config["cohorts"], tmp_path / "inclusion.tsv")
     table = read_inclusion(tmp_path / "inclusion.tsv").set_index("participant_id")
@@ -35,5 +36,5 @@ def test_inclusion_table(config, tmp_path):
     assert table["status"].fillna("").tolist() == ["reperfused", "nonreperfused", "", "nonreperfused", "reperfused", ""]
     assert table.loc["sub-3", "reason"] == "truncated"
     assert "role training give non-reperfused" in table.loc["sub-5", "reason"]
-    assert "ratio is undefined" in table.loc["sub-6", "reason"]
+    assert table.loc["sub-6", "reason"] == "only 40 % were measured, so the reperfusion ratio is undefined"
     assert table.loc["sub-4", "reperfusion_ratio"] == 0.1

@@ -198,6 +198,16 @@ def test_flags_of_the_images_join_those_of_the_perfusion_step(files, tmp_path):
     assert OTHER_FLAG not in {flag_meaning(flag) for _, flag in flags}
 
 
+def test_an_incomplete_session_after_3_h_is_flagged(files, brain, tmp_path):
+    flow = np.full(SHAPE, 40.0)
+    flow[..., :3] = 0
+    files["h3_cbf"] = tmp_path / "h3_cbf.nii.gz"
+    write_image(files["h3_cbf"], flow, np.diag([*VOXEL_MM, 1.0]))
+    result = measured(files, tmp_path)
+    assert result["numbers"]["unperfused_h3_percent"] == pytest.approx(50)
+    assert {"about": "perfusion after 3 h", "flag": "incomplete coverage: perfusion is missing in 50 % of the brain"} in result["flags"]
+
+
 def test_wrong_unit_and_shifted_image_are_flagged(files, tmp_path):
     write_image(files["adc"], np.full(SHAPE, 0.8), np.diag([*VOXEL_MM, 1.0]))
     write_image(files["followup"], np.roll(texture(), (1, 1), (0, 1)), np.diag([*VOXEL_MM, 1.0]))
@@ -397,7 +407,7 @@ def test_slices_are_laid_from_the_upper_left():
 def test_every_number_and_every_flag_has_a_meaning():
     assert all(number_meaning(name) for name in NUMBERS)
     raised = "".join((ROOT / f"workflow/scripts/finalinfarct/imaging/{room}.py").read_text(encoding="utf-8") for room in ("perfusion", "quality"))
-    for flag in ("truncated bolus", "weak bolus", "low signal-to-noise", "arterial input from", "motion"):
+    for flag in ("truncated bolus", "weak bolus", "low signal-to-noise", "arterial input from", "motion", "late arterial input", "short series"):
         assert flag in raised and flag_meaning(flag) != OTHER_FLAG
     assert flag_meaning("something new") == OTHER_FLAG
 
@@ -412,6 +422,7 @@ def test_images_of_the_page_follow_the_cohort(config):
     assert {name for name in REGISTERED if name in first} == {"dsc", "followup"}
     assert {name for name in REGISTERED if name in other} == {"dwi", "h3", "followup"}
     assert first["reference"].endswith("_b0.nii.gz") and other["reference"].endswith("_perfref.nii.gz")
+    assert "h3_cbf" not in first and other["h3_cbf"].endswith("_ses-h3_space-reference_CBF.nii.gz")
     assert "baseline_aif" in first and "h3_aif" not in first and other["h3_report"].endswith("_ses-h3_perfusion.json")
     # The baseline FLAIR is shown where no prediction is made, and nothing of perfusion where there is none.
     config["cohorts"]["hibiscus"] |= {"role": "none", "perfusion": False, "final_lesion": "baseline"}

@@ -291,6 +291,7 @@ rule reperfusion:
     input:
         h0="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_Tmax.nii.gz",
         h3="results/preprocessed/{participant}/{participant}_ses-h3_space-reference_Tmax.nii.gz",
+        h3_flow="results/preprocessed/{participant}/{participant}_ses-h3_space-reference_CBF.nii.gz",
         brain_mask=BRAIN_MASK,
     output:
         ratio="results/reperfusion/{participant}.json",

@@ -4,6 +4,5 @@ from finalinfarct.door import door
 from finalinfarct.imaging.reperfusion import write_reperfusion_ratio
 
 with door(snakemake):
-    write_reperfusion_ratio(
-        snakemake.wildcards.participant, snakemake.input.h0, snakemake.input.h3, snakemake.input.brain_mask, snakemake.output.ratio
-    )
+    images = snakemake.input
+    write_reperfusion_ratio(snakemake.wildcards.participant, images.h0, images.h3, images.h3_flow, images.brain_mask, snakemake.output.ratio)

@@ -15,7 +15,7 @@ import pandas as pd
 from finalinfarct.dataset.contract import ALLOWED, DECIMAL, NUMERIC_RANGE, PARTICIPANT_COLUMNS, PARTICIPANT_ID, patient_files
 from finalinfarct.dataset.images import read_header, read_image, same_grid
 from finalinfarct.dataset.orientation import grid_faults, slice_faults
-from finalinfarct.dataset.sidefiles import TIME_RANGES_S, adc_factor, check_header_time, given_unit, read_b_values, series_time_s
+from finalinfarct.dataset.sidefiles import TIME_RANGES_S, adc_factor, check_header_time, given_unit, read_b_values, series_time_s, slice_times_s
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
 
@@ -163,6 +163,7 @@ def check_patient(root, participant_id, cohort):
                 times = {key: attempt(series_time_s, files[series], key) for key in TIME_RANGES_S}
                 if times["RepetitionTime"] is not None:
                     attempt(check_header_time, files[series], header, times["RepetitionTime"])
+                attempt(slice_times_s, files[series], header.shape[2])
             return series, header
         headers = {name: scan(name, 3) for name in maps}
         for (name, header), kind in zip(headers.items(), ("Tmax", "CBF", "CBV"), strict=True):

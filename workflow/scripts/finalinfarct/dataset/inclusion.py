@@ -47,7 +47,7 @@ def write_inclusion(participants, faults, ratios, cohorts, output):
     faults : str or Path
         Table of the dataset's faults; patients named in it are excluded for them.
     ratios : list of str or Path
-        JSON files with ``participant_id`` and ``reperfusion_ratio`` (null where undefined), of patients with an H3 perfusion.
+        JSON files with ``participant_id``, ``reperfusion_ratio`` (null where undefined) and ``reason`` (why), of patients with an H3 perfusion.
     cohorts : dict
         The configured cohorts.
     output : str or Path
@@ -58,24 +58,24 @@ def write_inclusion(participants, faults, ratios, cohorts, output):
     found = {}
     for path in ratios:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        found[content["participant_id"]] = np.nan if content["reperfusion_ratio"] is None else content["reperfusion_ratio"]
+        found[content["participant_id"]] = (np.nan if content["reperfusion_ratio"] is None else content["reperfusion_ratio"], content["reason"])
     rows = []
     for row in table.to_dict("records"):
         name, cohort = row["participant_id"], cohorts[row["cohort"]]
-        ratio = found.get(name, np.nan)
+        ratio, undefined = found.get(name, (np.nan, None))
         status = None if name in wrong else reperfusion_status(cohort["reperfusion"], row["mtici"], ratio)
-        reason = wrong.get(name) or _reason(cohort, status)
+        reason = wrong.get(name) or _reason(cohort, status, undefined)
         included = "no" if reason else "yes"
         rows.append((name, row["cohort"], cohort["role"], row["mtici"], ratio, status, included, reason))
     write_table(pd.DataFrame(rows, columns=COLUMNS), output)
 
 
-def _reason(cohort, status):
-    """Why a patient without faults is left out of training and tables, or None."""
+def _reason(cohort, status, undefined):
+    """Why a patient without faults is left out of training and tables, or None; ``undefined`` is why there is no reperfusion ratio."""
     if cohort["role"] == "none":
         return "cohort with role none: images are prepared only"
     if status is None:
-        return "no hypoperfused voxel at baseline, so the reperfusion ratio is undefined"
+        return f"{undefined}, so the reperfusion ratio is undefined"
     if cohort["role"] == "training" and status == "reperfused":
         return "reperfused: cohorts with role training give non-reperfused patients only (paper, section A.1)"
     return None

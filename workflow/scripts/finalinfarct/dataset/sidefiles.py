@@ -63,6 +63,45 @@ def check_header_time(series, header, repetition_time_s):
         raise InputError(sidecar_path(series), found, "correct the one that is wrong: the times of all maps depend on it")
 
 
+def slice_times_s(series, slices):
+    """When each slice of a DSC series is acquired within its frame (BIDS SliceTiming).
+
+    Parameters
+    ----------
+    series : str or Path
+        With RepetitionTime in its side file.
+    slices : int
+        Length of the third axis.
+
+    Returns
+    -------
+    numpy.ndarray
+        (slices,), s from the start of the frame, in the order of the voxels; 0 where the side file does not say.
+
+    Raises
+    ------
+    InputError
+        Not one time for each slice, a time beyond the frame, or slices along another axis.
+    """
+    content, side = read_sidecar(series), sidecar_path(series)
+    times = content.get("SliceTiming")
+    if times is None:
+        return np.zeros(slices)
+    if not isinstance(times, list) or not all(isinstance(time, int | float) and not isinstance(time, bool) for time in times):
+        raise InputError(side, "SliceTiming is not a list of numbers", "write one time in seconds per slice, or remove the key")
+    if len(times) != slices:
+        raise InputError(side, f"{len(times)} times in SliceTiming for {slices} slices", "write one time in seconds per slice, or remove the key")
+    repetition_s = series_time_s(series, "RepetitionTime")
+    if not all(0 <= time < repetition_s for time in times):
+        found = f"SliceTiming from {min(times)} to {max(times)}"
+        raise InputError(side, found, f"give times in seconds, from 0 to below the RepetitionTime of {repetition_s:g}, or remove the key")
+    direction = content.get("SliceEncodingDirection", "k")
+    if direction not in ("k", "k-"):
+        raise InputError(side, f"SliceTiming with SliceEncodingDirection {direction!r}", "store the slices along the third axis (k or k-)")
+    # BIDS lists the times from the last slice on where the direction is negative
+    return np.array(times if direction == "k" else times[::-1], float)
+
+
 def adc_factor(path):
     """Factor that turns the values of a scanner's ADC map into um2/s; InputError when its unit is unknown."""
     units, known = read_sidecar(path).get("Units"), ", ".join(f'"{unit}"' for unit in ADC_TO_UM2_S)

@@ -6,7 +6,7 @@ from scipy import ndimage
 # Mouridsen, Christensen, Gyldensted, Ostergaard, Magn Reson Med 2006;55:524: keep the tenth of the voxels with the largest area under the
 # curve, drop the quarter with the roughest curves, and twice keep the most arterial of five clusters of curves.
 LARGEST_AREA_SHARE, ROUGHEST_SHARE = 0.10, 0.25
-CLUSTERS, ROUNDS, FEWEST_VOXELS = 5, 2, 5
+CLUSTERS, ROUNDS, FEWEST_VOXELS, CLUSTER_SEED = 5, 2, 5, 0
 MOST_VOXELS = 12
 SMALLEST_PEAK_DEVIATIONS = 5.0
 END_OF_FIRST_PASS_SHARE = 0.3
@@ -36,7 +36,7 @@ def usable_curves(curves, baseline_frames):
     return (after.max(axis=1) > SMALLEST_PEAK_DEVIATIONS * noise) & (after.mean(axis=1) > 0)
 
 
-def select_arterial_voxels(curves, baseline_frames, seed=0):
+def select_arterial_voxels(curves, baseline_frames):
     """Choose arterial voxels: large area, smooth, then high, early and narrow by clusters (Mouridsen 2006).
 
     Two things differ from the paper, for frames 1.5 s apart and slices 5 mm thick. Roughness is taken before the bolus and long after it,
@@ -49,8 +49,6 @@ def select_arterial_voxels(curves, baseline_frames, seed=0):
         (V, T) concentration of the candidate voxels (tissue of the head).
     baseline_frames : slice
         Pre-bolus frames.
-    seed : int
-        Seed of the clustering.
 
     Returns
     -------
@@ -72,7 +70,7 @@ def select_arterial_voxels(curves, baseline_frames, seed=0):
     for _ in range(ROUNDS):
         if candidates.size < CLUSTERS * FEWEST_VOXELS:
             break
-        candidates = candidates[_most_arterial_cluster(curves[candidates], baseline_frames, seed)]
+        candidates = candidates[_most_arterial_cluster(curves[candidates], baseline_frames)]
     best = np.argsort(-_arteriality(curves[candidates], baseline_frames), kind="stable")[:MOST_VOXELS]
     return np.sort(candidates[best])
 
@@ -107,11 +105,11 @@ def _arteriality(curves, baseline_frames):
     return curves.max(axis=1) / np.maximum(first_moment(curves, baseline_frames), 1e-9)
 
 
-def _most_arterial_cluster(curves, baseline_frames, seed):
+def _most_arterial_cluster(curves, baseline_frames):
     """Indices of the curves in the cluster whose mean curve is the most arterial; clusters of too few voxels are passed over."""
     from sklearn.cluster import KMeans
 
-    labels = KMeans(CLUSTERS, n_init=4, random_state=seed).fit_predict(curves)
+    labels = KMeans(CLUSTERS, n_init=4, random_state=CLUSTER_SEED).fit_predict(curves)
     means = np.stack([curves[labels == k].mean(axis=0) for k in range(CLUSTERS)])
     rank = _arteriality(means, baseline_frames)
     rank[np.bincount(labels, minlength=CLUSTERS) < FEWEST_VOXELS] = 0

@@ -8,7 +8,9 @@ from scipy import fft, linalg
 VOXELS_AT_A_TIME = 65536
 # The curves of so many voxels, and what is computed from them, stay in the processor's cache.
 VOXELS_IN_CACHE = 4096
-SAMPLE = 100
+# The search of oSVD starts from the singular values of at least this share of the largest: near what most voxels of simulated patients keep. In noisy
+# voxels it can end at one of several borders, so the start depends on the arterial input alone and not on other voxels.
+START_SHARE = 0.2
 
 
 def deconvolve(concentration, arterial_input, repetition_time_s, method="csvd", truncation=0.1, oscillation_index=0.035):
@@ -27,8 +29,8 @@ def deconvolve(concentration, arterial_input, repetition_time_s, method="csvd", 
     repetition_time_s : float
         Time between frames, s.
     method : str
-        ``csvd``: singular values below ``truncation`` times the largest are dropped. ``osvd``: as many of the smallest are dropped, for
-        each voxel, as bring the oscillation index below ``oscillation_index``.
+        ``csvd``: singular values below ``truncation`` times the largest are dropped. ``osvd``: for each voxel as many of the smallest
+        are dropped as bring the oscillation index below ``oscillation_index``, beginning from those below a fifth of the largest.
     truncation, oscillation_index : float
         See ``method``.
 
@@ -40,20 +42,19 @@ def deconvolve(concentration, arterial_input, repetition_time_s, method="csvd", 
     curves = np.asarray(concentration, np.float32)
     frames = curves.shape[1]
     spectrum = fft.rfft(np.asarray(arterial_input, float), 2 * frames) * repetition_time_s
+    size = np.abs(spectrum)
     if method == "csvd":
-        size = np.abs(spectrum)
         return curves @ _inverse_matrix(spectrum, frames, size >= truncation * size.max())
     if method != "osvd":
         raise ValueError(f"unknown deconvolution: {method}")
     rank = np.empty(spectrum.size, int)
-    rank[np.argsort(-np.abs(spectrum), kind="stable")] = np.arange(spectrum.size)
+    rank[np.argsort(-size, kind="stable")] = np.arange(spectrum.size)
     inverse = functools.cache(lambda count: _inverse_matrix(spectrum, frames, rank < count))
-    sample = curves[:: max(1, len(curves) // SAMPLE)]
-    usual = int(np.median(_smooth_counts(sample, inverse, spectrum.size, oscillation_index, 1)))
+    start_count = int(np.count_nonzero(size >= START_SHARE * size.max()))
     residue = np.empty((len(curves), 2 * frames), np.float32)
     for start in range(0, len(curves), VOXELS_IN_CACHE):
         part = curves[start : start + VOXELS_IN_CACHE]
-        counts = _smooth_counts(part, inverse, spectrum.size, oscillation_index, usual)
+        counts = _smooth_counts(part, inverse, spectrum.size, oscillation_index, start_count)
         for count in np.unique(counts):
             rows = np.flatnonzero(counts == count)
             residue[start + rows] = part[rows] @ inverse(count)
@@ -72,8 +73,8 @@ def _inverse_matrix(spectrum, frames, kept):
 def _smooth_counts(curves, inverse, most, limit, start):
     """How many frequencies (V,), largest of the arterial input first, can be kept with an oscillation index below the limit; at least one.
 
-    The index grows with the number of frequencies kept. Most voxels need nearly as many, so the border of each is found by steps of one
-    from a number that suits most: ``start``.
+    Counted by steps of one from ``start``: up while the index stays below the limit, else down until it falls below. As a rule the index grows with
+    the number of frequencies; in noisy voxels it may cross the limit more than once, and the border found is the next one from the start.
     """
     counts = np.full(len(curves), start)
     smooth = _is_smooth(curves, inverse(start), limit)

@@ -7,11 +7,11 @@ import pandas as pd
 
 from finalinfarct.dataset.check import FEWEST_FRAMES
 from finalinfarct.dataset.images import read_image, voxel_sizes, write_image, write_json
-from finalinfarct.dataset.sidefiles import MAP_UNITS, TIME_RANGES_S, given_unit, series_time_s
+from finalinfarct.dataset.sidefiles import MAP_UNITS, TIME_RANGES_S, given_unit, series_time_s, slice_times_s
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.arterial_input import NoArteryError, arterial_neighbourhood, select_arterial_voxels, usable_curves
-from finalinfarct.imaging.bolus import NoBolusError, concentration, find_bolus, passes
+from finalinfarct.imaging.bolus import BrokenFrameError, NoBolusError, concentration, find_bolus, passes
 from finalinfarct.imaging.deconvolution import VOXELS_AT_A_TIME, deconvolve, peak
 from finalinfarct.imaging.grids import check_same_grid
 from finalinfarct.imaging.motion import correct_motion, estimate_motion
@@ -30,12 +30,16 @@ MAP_DESCRIPTIONS = {
 # The bolus of a voxel with a later maximum would not be over by the end of the series: there the maximum is that of drift.
 LONGEST_TMAX_SHARE = 0.5
 LARGEST_PLAUSIBLE_TMAX_S = 100.0
+# A limit nearer than this to the 6 s of hypoperfused tissue (and the 2 to 3 s by which Tmax exceeds a delay) would cut off the latest tissue.
+SURE_TMAX_S = 20.0
+# Single voxels may seem to fill before an artery; a territory that does shows an arterial input taken too late.
+LARGEST_EARLY_SHARE = 0.1
 TRUNCATED_BOLUS_TAIL, LOW_BOLUS_DEPTH, FEWEST_ARTERIAL_VOXELS = 0.5, 0.03, 3
 LOW_CONTRAST_TO_NOISE, LARGE_MOTION_MM = 3, 1.5
 FLAGGED_FAULTY_SHARE, LARGEST_FAULTY_SHARE = 0.01, 0.5
 
 
-def perfusion_maps(curves, arterial_input, repetition_time_s, settings, passage=slice(None)):
+def perfusion_maps(curves, arterial_input, repetition_time_s, settings, passage=slice(None), shift_s=0.0):
     """CBF, CBV, MTT and Tmax of every voxel (protocol section 2; Ostergaard 1996, Wu 2003).
 
     CBF = (kH/rho) max R x 6000, CBV = 100 (kH/rho) integral(C)/integral(AIF), MTT = 60 CBV/CBF, Tmax = argmax R.
@@ -52,12 +56,14 @@ def perfusion_maps(curves, arterial_input, repetition_time_s, settings, passage=
         ``deconvolution`` (csvd or osvd), ``truncation``, ``oscillation_index``, ``hematocrit_factor`` (kH), ``density_g_per_ml`` (rho).
     passage : slice
         Frames over which CBV integrates: up to the end of the bolus' passage. Frames before it add nothing, since S0 is their mean.
+    shift_s : float or numpy.ndarray
+        (V,), s: how much later than the arterial input each curve was sampled.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        float32, (V,): ``CBF`` ml/100 g/min, ``CBV`` ml/100 g, ``MTT`` s, ``Tmax`` s; none is negative. A voxel whose residue function or area
-        is not positive has 0 in all.
+        float32, (V,): ``CBF`` ml/100 g/min, ``CBV`` ml/100 g, ``MTT`` s, ``Tmax`` s, none negative; ``delay``, s, is Tmax with its sign. A voxel
+        whose residue function or area is not positive has 0 in all.
     """
     curves = np.asarray(curves, np.float32)
     factor = settings["hematocrit_factor"] / settings["density_g_per_ml"]
@@ -70,11 +76,13 @@ def perfusion_maps(curves, arterial_input, repetition_time_s, settings, passage=
     usable = (height > 0) & (volume > 0)
     flow = 6000 * factor * np.where(usable, height, 0)
     volume = np.where(usable, volume, 0)
+    delay = np.where(usable, time_s + shift_s, 0)
     maps = {
         "CBF": flow,
         "CBV": volume,
         "MTT": np.where(usable, 60 * volume / np.where(usable, flow, 1), 0),
-        "Tmax": np.where(usable, np.maximum(time_s, 0), 0),
+        "Tmax": np.maximum(delay, 0),
+        "delay": delay,
     }
     return {name: values.astype(np.float32) for name, values in maps.items()}
 
@@ -86,15 +94,19 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     (Tmax, TTP), where noise misplaces the maximum, less for CBF and CBV, where it averages out and detail is lost. The arterial input comes from
     voxels that are not smoothed. Maps are zero outside a rough head mask and where no bolus passes. Time zero of Tmax is the arterial input.
 
+    A maximum later than half of the time from the bolus' arrival on is that of drift: the voxel is not perfused. In a short series, where tissue
+    could be so late, its Tmax is set to that limit, and the series is flagged.
+
     Parameters
     ----------
     series : str or Path
-        (X, Y, Z, T), with RepetitionTime and EchoTime in seconds in its side file.
+        (X, Y, Z, T), with RepetitionTime and EchoTime in seconds in its side file. Where that has SliceTiming, Tmax and TTP are those of the times
+        at which the slices were acquired; else slices are taken as simultaneous.
     settings : dict
         As for ``perfusion_maps``, and ``motion_correction`` (bool), ``time_smoothing_fwhm_mm``, ``flow_smoothing_fwhm_mm`` and ``cbv_window_s``.
     outputs : dict of str to path
         ``perfref`` (mean pre-bolus image), ``Tmax``, ``CBF``, ``CBV``, ``MTT``, ``TTP``, ``aif`` (TSV: time_s from the first acquired frame,
-        concentration in 1/s), ``aif_mask``, ``report`` (JSON: numbers and flags).
+        concentration in 1/s as measured), ``aif_mask``, ``report`` (JSON: numbers and flags).
     aif_mask_in : str or Path, optional
         Mask of the voxels of the arterial input, on the grid of the series.
 
@@ -105,6 +117,7 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     """
     image = read_image(series, ndim=4)
     times = {key: series_time_s(series, key) for key in TIME_RANGES_S}
+    slice_s = slice_times_s(series, image.shape[2])
     if image.shape[3] < FEWEST_FRAMES:
         raise InputError(series, f"{image.shape[3]} frames", f"a DSC series needs at least {FEWEST_FRAMES}; check that this is the whole series")
     signal = image.get_fdata(dtype=np.float32)
@@ -119,21 +132,37 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     head &= perfref > 0
     measured = concentration(signal[head], times["EchoTime"], baseline)
     arterial, source = _arterial_voxels(series, image, head, measured, baseline, aif_mask_in)
-    arterial_input = measured[arterial].mean(axis=0)
+    arterial_curve = measured[arterial].mean(axis=0)
+    arterial_input = arterial_curve.copy()
     # the pre-bolus frames hold noise only, which the deconvolution would amplify
     arterial_input[baseline] = 0
     passage = slice(baseline.stop + round(settings["cbv_window_s"] / times["RepetitionTime"]))
-    maps = {}
-    for kind, names in (("flow", ("CBF", "CBV", "MTT")), ("time", ("Tmax",))):
+
+    def smoothed(kind):
         smooth = smooth_in_plane(signal, head, voxel_mm, settings[f"{kind}_smoothing_fwhm_mm"])
-        curves = concentration(smooth, times["EchoTime"], baseline)
-        found = perfusion_maps(curves, arterial_input, times["RepetitionTime"], settings, passage)
-        maps |= {name: found[name] for name in names}
-    longest_s = LONGEST_TMAX_SHARE * (curves.shape[1] - baseline.stop) * times["RepetitionTime"]
-    perfused = passes(curves, bolus, baseline) & (found["CBF"] > 0) & (maps["CBF"] > 0) & (maps["Tmax"] <= longest_s)
-    maps = {name: np.where(perfused, values, np.float32(0)) for name, values in maps.items()}
-    delay = np.where(maps["CBF"] > 0, curves[:, baseline.stop :].argmax(axis=1) + 1, 0)
-    maps["TTP"] = (delay * times["RepetitionTime"]).astype(np.float32)
+        return concentration(smooth, times["EchoTime"], baseline)
+
+    flow = perfusion_maps(smoothed("flow"), arterial_input, times["RepetitionTime"], settings, passage)
+    curves = smoothed("time")
+    acquired_s = slice_s[np.nonzero(head)[2]]
+    shift_s = acquired_s - acquired_s[arterial].mean()
+    time = perfusion_maps(curves, arterial_input, times["RepetitionTime"], settings, passage, shift_s)
+    maps = {"CBF": flow["CBF"], "CBV": flow["CBV"], "MTT": flow["MTT"], "Tmax": time["Tmax"]}
+    longest_s = LONGEST_TMAX_SHARE * (signal.shape[3] - baseline.stop) * times["RepetitionTime"]
+    beyond, short = maps["Tmax"] > longest_s, longest_s < SURE_TMAX_S
+    # the end of a short series does not tell late tissue from drift, and late tissue must not pass for healthy
+    passed = (short | passes(curves, bolus, baseline)) & (time["CBF"] > 0) & (flow["CBF"] > 0)
+    perfused = passed & (short | ~beyond)
+    maps["Tmax"] = np.minimum(maps["Tmax"], np.float32(longest_s))
+    maps["TTP"] = np.maximum((curves[:, baseline.stop :].argmax(axis=1) + 1) * times["RepetitionTime"] + shift_s, 0)
+    maps = {name: np.where(perfused, values, 0).astype(np.float32) for name, values in maps.items()}
+    # noise alone peaks at any time
+    sure = perfused & usable_curves(curves, baseline)
+    timing = {
+        "longest_tmax_s": longest_s,
+        "beyond_longest_percent": _percent(beyond, passed),
+        "before_arterial_percent": _percent(time["delay"] < 0, sure),
+    }
 
     side = {"Deconvolution": settings["deconvolution"], "ArterialInput": source, "DroppedFrames": bolus["first"]}
     for name, values in maps.items():
@@ -148,9 +177,9 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     mask[head] = chosen
     write_image(outputs["aif_mask"], mask, image.affine, {"Description": f"Voxels of the arterial input ({source})"}, dtype=np.uint8)
     time_s = (np.arange(arterial_input.size) + bolus["first"]) * times["RepetitionTime"]
-    write_table(pd.DataFrame({"time_s": time_s, "concentration": arterial_input.astype(float)}), outputs["aif"])
+    write_table(pd.DataFrame({"time_s": time_s, "concentration": arterial_curve.astype(float)}), outputs["aif"])
     report = _report(bolus, baseline, measured, arterial, arterial_input, times, source, displacement_mm)
-    report |= {"motion_corrected": settings["motion_correction"], "flags": flags + report["flags"]}
+    report |= timing | {"motion_corrected": settings["motion_correction"], "flags": flags + report["flags"] + _timing_flags(timing)}
     write_json(outputs["report"], report)
     for flag in report["flags"]:
         LOGGER.warning("%s: %s", series, flag)
@@ -165,6 +194,10 @@ def _bolus(series, signal, head):
         return find_bolus(signal[head].mean(axis=0))
     except NoBolusError as fault:
         raise InputError(series, str(fault), "check that this is the DSC series, from before the injection on") from None
+    except BrokenFrameError as fault:
+        raise InputError(
+            series, str(fault), "export the series again; if it was acquired so, keep only the frames before or after this one"
+        ) from None
 
 
 def _baseline_flags(series, baseline, largest):
@@ -223,11 +256,29 @@ def _report(bolus, baseline, curves, arterial, arterial_input, times, source, di
         "aif_source": source,
         "aif_voxels": len(arterial),
         "aif_peak_per_s": float(arterial_input.max()),
-        "aif_peak_s": float(arterial_input.argmax() * times["RepetitionTime"]),
+        "aif_peak_s": float((bolus["first"] + arterial_input.argmax()) * times["RepetitionTime"]),
         "repetition_time_s": times["RepetitionTime"],
         "echo_time_s": times["EchoTime"],
         "flags": flags,
     }
+
+
+def _percent(where, among):
+    """Share of the voxels ``among`` (bool, (V,)) that lie ``where``, in percent; 0 where there are none."""
+    return 100 * float(where[among].mean()) if among.any() else 0.0
+
+
+def _timing_flags(timing):
+    """Flags for times that cannot be had: tissue before the arterial input, and beyond the end of a short series."""
+    flags = []
+    if timing["before_arterial_percent"] > 100 * LARGEST_EARLY_SHARE:
+        flags.append(
+            f"late arterial input: {timing['before_arterial_percent']:.0f} % of the voxels with a clear bolus fill before it and have Tmax 0"
+        )
+    if timing["longest_tmax_s"] < SURE_TMAX_S:
+        limit_s, percent = timing["longest_tmax_s"], timing["beyond_longest_percent"]
+        flags.append(f"short series: Tmax cannot be told beyond {limit_s:.3g} s, to which {percent:.0f} % of the perfused voxels are set")
+    return flags
 
 
 def use_given_maps(tmax, cbf, cbv, outputs):

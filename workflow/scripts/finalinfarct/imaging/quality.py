@@ -60,6 +60,7 @@ NUMBERS = {
     "median_adc_um2_s": Number("median ADC of the brain", "× 10⁻⁶ mm²/s", "either"),
     "without_adc_percent": Number("share of the brain without ADC", "%", "high", 1.0),
     "unperfused_percent": Number("share of the brain without perfusion", "%", "high", 1.0),
+    "unperfused_h3_percent": Number("share of the brain without perfusion after 3 h", "%", "high", 1.0),
     "median_tmax_s": Number("median Tmax of the brain", "s", "either", 0.2),
     "hypoperfused_ml": Number("hypoperfused volume", "ml", "none"),
     "hypoperfused_in_rim_percent": Number("share of the hypoperfused voxels in the rim of the brain", "%", "high", 5.0),
@@ -82,9 +83,9 @@ def measure_quality(participant, cohort, files, tmax_threshold_s, output):
     participant, cohort : str
         Names, for the file.
     files : dict of str to path
-        On one grid: ``reference``, ``brain_mask``, ``adc`` (um2/s), ``final_lesion``; where the patient has perfusion ``tmax`` (s) and ``cbf``; the
-        registered images under the names of ``REGISTERED``. Of each session with a raw perfusion series ``{session}_report`` (JSON) and
-        ``{session}_aif`` (TSV: time_s, concentration).
+        On one grid: ``reference``, ``brain_mask``, ``adc`` (um2/s), ``final_lesion``; where the patient has perfusion ``tmax`` (s) and ``cbf``, and
+        ``h3_cbf`` after 3 h; the registered images under the names of ``REGISTERED``. Of each session with a raw perfusion series
+        ``{session}_report`` (JSON) and ``{session}_aif`` (TSV: time_s, concentration).
     tmax_threshold_s : float
         Above it a voxel is hypoperfused, s.
     output : str or Path
@@ -100,7 +101,7 @@ def measure_quality(participant, cohort, files, tmax_threshold_s, output):
     brain, sizes, voxel_ml = np.asarray(mask.dataobj) > 0.5, voxel_sizes(mask.affine), voxel_volume_ml(mask.affine)
     if not brain.any():
         raise InputError(files["brain_mask"], "the mask is empty", "look at the reference image, or choose another images.brain_mask")
-    names = [name for name in ("reference", "adc", "final_lesion", "tmax", "cbf", *REGISTERED) if name in files]
+    names = [name for name in ("reference", "adc", "final_lesion", "tmax", "cbf", "h3_cbf", *REGISTERED) if name in files]
     images = {name: _on_grid(files[name], files["brain_mask"], mask) for name in names}
     reports = {name: json.loads(Path(files[f"{name}_report"]).read_text(encoding="utf-8")) for name in SESSIONS if f"{name}_report" in files}
     lesion = images["final_lesion"] > 0.5
@@ -114,6 +115,8 @@ def measure_quality(participant, cohort, files, tmax_threshold_s, output):
             found[f"residual_shift_{name}_mm"] = residual_shift_mm(images["reference"], images[name], tissue, sizes)
     if "tmax" in images:
         found |= _perfusion_numbers(images["tmax"], images["cbf"], brain, tmax_threshold_s, voxel_ml)
+    if "h3_cbf" in images:
+        found["unperfused_h3_percent"] = _unperfused_percent(images["h3_cbf"], brain)
     if "baseline" in reports:
         found |= _bolus_numbers(reports["baseline"], read_table(files["baseline_aif"]))
     numbers = {name: float(found[name]) if np.isfinite(found.get(name, np.nan)) else None for name in NUMBERS}
@@ -270,12 +273,17 @@ def _perfusion_numbers(tmax, cbf, brain, threshold_s, voxel_ml):
     """Numbers of the baseline perfusion maps within the brain."""
     perfused, late, rim = brain & (cbf > 0), brain & (tmax > threshold_s), brain_rim(brain)
     return {
-        "unperfused_percent": 100 - 100 * perfused.sum() / brain.sum(),
+        "unperfused_percent": _unperfused_percent(cbf, brain),
         "median_tmax_s": np.median(tmax[perfused]) if perfused.any() else np.nan,
         "hypoperfused_ml": late.sum() * voxel_ml,
         "hypoperfused_in_rim_percent": 100 * (late & rim).sum() / late.sum() if late.any() else np.nan,
         "rim_percent": 100 * rim.sum() / brain.sum(),
     }
+
+
+def _unperfused_percent(cbf, brain):
+    """Share of the brain without flow, in percent."""
+    return 100 - 100 * (brain & (cbf > 0)).sum() / brain.sum()
 
 
 def _bolus_numbers(report, aif):
@@ -304,7 +312,9 @@ def _own_flags(numbers, lesion_ml):
         shift_mm = numbers[f"residual_shift_{name}_mm"]
         if shift_mm is not None and shift_mm >= LARGEST_SHIFT_MM:
             flags.append({"about": f"registration of the {label}", "flag": f"poor registration: the image would match better {shift_mm:.1f} mm away"})
-    for name, about, image in (("without_adc_percent", "diffusion", "ADC"), ("unperfused_percent", "baseline perfusion", "perfusion")):
+    covered = {"without_adc_percent": ("diffusion", "ADC")}
+    covered |= {name: (SESSIONS[key], "perfusion") for name, key in (("unperfused_percent", "baseline"), ("unperfused_h3_percent", "h3"))}
+    for name, (about, image) in covered.items():
         if (numbers[name] or 0) > LARGEST_UNCOVERED_PERCENT:
             flags.append({"about": about, "flag": f"incomplete coverage: {image} is missing in {numbers[name]:.0f} % of the brain"})
     if numbers["lesion_outside_brain_ml"] > LARGEST_LESION_SHARE_OUTSIDE * lesion_ml:

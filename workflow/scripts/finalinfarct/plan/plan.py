@@ -256,6 +256,7 @@ class Plan:
             "adc": ("baseline", "ADC", True),
             "tmax": ("baseline", "Tmax", perfusion),
             "cbf": ("baseline", "CBF", perfusion),
+            "h3_cbf": ("h3", "CBF", after_3_h),
             "dwi": ("baseline", "b0", cohort["reference"] != "dwi"),
             "dsc": ("baseline", "perfref", perfusion and cohort["reference"] != "dsc"),
             "h3": ("h3", "perfref", after_3_h),

@@ -7,12 +7,17 @@ FLAGS = {
     "low signal-to-noise": "In most voxels the bolus hardly stands out of the noise: Tmax is scattered, and its volumes are not to be trusted.",
     "arterial input from": "An arterial input of very few voxels is noisy and may come from a vessel at the edge: look where the voxels lie, and "
     "give a mask.",
+    "late arterial input": "The arterial input comes from a vein or from late tissue: Tmax is too short everywhere, CBF and CBV are wrong. Look "
+    "where the voxels lie, and give a mask of a large artery.",
+    "short series": "The series ends so soon after the bolus that late tissue cannot be told from drift: such voxels have the longest Tmax that "
+    "can be told, a lower bound, and some of them may be drift at the edge.",
     "implausible volume": "The brain mask has lost much of the brain or kept the skull: everything computed within it is wrong. Look at the "
     "section on the mask.",
     "implausible ADC": "Most often a wrong unit or wrong b-values, else a brain mask that is full of CSF.",
     "poor registration": "The image and the reference show the brain in different places: look at the section on registration before you use any "
     "of its values.",
-    "incomplete coverage": "The images do not cover the whole brain, or their registration failed; the uncovered part counts as ADC or Tmax 0.",
+    "incomplete coverage": "The images do not cover the whole brain, or their registration failed; the uncovered part counts as ADC or Tmax 0. After "
+    "3 h it counts for nothing, and below 80 % of the lesion the reperfusion ratio is undefined.",
     "motion": "Motion makes late and early edges that pass for hypoperfusion: compare the edges of Tmax on both sides.",
     "zero baseline": "These voxels have no signal before the bolus, so the maps have holes there.",
     "saturated baseline": "The stored values reached their ceiling, so the bolus is cut off there.",
@@ -25,7 +30,7 @@ MEANINGS = {
     "residual_shift": "How far, in plane, the image would have to move to match best. Near 0 is good; beyond 3 mm the registration has failed.",
     "median_adc_um2_s": "About 750 to 1100 is good. Far off: wrong unit, wrong b-values or wrong mask.",
     "without_adc_percent": "Good is below 3 %. More: the diffusion slices do not cover the brain, or they are misplaced.",
-    "unperfused_percent": "Good is below 3 %. More: the perfusion slices do not cover the brain, or they are misplaced.",
+    "unperfused": "Good is below 3 %. More: the perfusion slices do not cover the brain, or they are misplaced.",
     "median_tmax_s": "About 1 to 4 s. More in the whole brain: the arterial input was taken too early or from the wrong vessel.",
     "hypoperfused_ml": "Volume with Tmax above the threshold. This is the disease and no fault: it does not count as suspicious.",
     "hypoperfused_in_rim_percent": "In a vascular territory not much above the rim's share of the brain (next row). Far above it: voxels at "

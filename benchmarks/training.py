@@ -279,7 +279,9 @@ def measure_memory(options):
     """Peak memory of one epoch of a training on random slices of a cohort as large as the paper's."""
     import h5py
 
+    from finalinfarct.dataset.files import sha256
     from finalinfarct.learning.folds import TRAINING_SETS, write_folds
+    from finalinfarct.learning.slices import load_slices
     from finalinfarct.learning.training import train
 
     names = [f"sub-{number:03d}" for number in range(PATIENTS)]
@@ -301,6 +303,11 @@ def measure_memory(options):
         write_folds({"seed": 0, "folds": [{"fold": 1, "test": test, "training_sets": sets}]}, folder / "folds.json")
         outputs = [folder / name for name in ("model.weights.h5", "history.csv", "environment.json")]
         settings = SETTINGS | {"precision": options.precision, "checkpoint_interval_s": 0}
+        begin = time.perf_counter()
+        load_slices(folder / "slices.h5", training, list(INPUTS))
+        read = time.perf_counter()
+        sha256(folder / "slices.h5")
+        print(f"Every training reads its slices, here in {read - begin:.1f} s, and hashes the file, in {time.perf_counter() - read:.1f} s")
         begin = time.perf_counter()
         train(
             folder / "slices.h5",

@@ -120,7 +120,8 @@ def test_absent_and_second_backends_are_refused(monkeypatch):
     ("wanted", "backend", "device", "flags", "chosen"),
     [
         ("auto", "tensorflow", "CPU", "fpu avx512_bf16 sse2", "bfloat16"),
-        ("auto", "torch", "CPU", "amx_bf16", "bfloat16"),
+        ("auto", "tensorflow", "CPU", "amx_bf16", "bfloat16"),
+        ("auto", "torch", "CPU", "amx_bf16", "float32"),
         ("auto", "jax", "CPU", "avx512_bf16", "float32"),
         ("auto", "tensorflow", "CPU", "fpu avx512f", "float32"),
         ("auto", "tensorflow", "NVIDIA X", "avx512_bf16", "float32"),

@@ -68,8 +68,8 @@ def test_killed_and_begun_again_it_ends_with_the_same_weights(data, tmp_path):
 
 
 @pytest.fixture
-def cut_off(data, tmp_path, monkeypatch):
-    """A checkpoint folder after a training that broke off in its fourth epoch."""
+def cut_off(data, tmp_path, monkeypatch, request):
+    """A checkpoint folder after a training, of settings changed as asked, that broke off in its fourth epoch."""
     from finalinfarct.learning import training
 
     checkpoints = tmp_path / "checkpoints"
@@ -84,13 +84,20 @@ def cut_off(data, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(training, "_validation_dice", broken)
         with pytest.raises(KeyboardInterrupt):
-            run(data, tmp_path / "cut", checkpoints, epochs=6)
+            run(data, tmp_path / "cut", checkpoints, epochs=6, **getattr(request, "param", {}))
     (path,) = checkpoints.glob("*/*")
     return checkpoints, path
 
 
 def resumed(outputs):
     return json.loads(outputs[2].read_text())["timing"]["resumed_after_epoch"]
+
+
+@pytest.mark.parametrize("cut_off", [{"precision": "bfloat16"}], indirect=True)
+def test_in_bfloat16_too_it_ends_with_the_same_weights(data, tmp_path, cut_off):
+    parts = run(data, tmp_path / "parts", cut_off[0], epochs=6, precision="bfloat16")
+    whole = run(data, tmp_path / "whole", epochs=6, precision="bfloat16")
+    assert resumed(parts) == 3 and parts[0].read_bytes() == whole[0].read_bytes()
 
 
 def test_damaged_checkpoint_is_ignored_with_a_warning(data, tmp_path, cut_off, caplog):

@@ -71,8 +71,7 @@ def choose_precision(wanted, backend, device, processor_file="/proc/cpuinfo"):
     Parameters
     ----------
     wanted : str
-        ``float32``, ``bfloat16`` or ``auto``: bfloat16 on a processor with instructions for it (AVX512-BF16, AMX) and a backend that uses them,
-        else float32.
+        ``float32``, ``bfloat16`` or ``auto``: bfloat16 with TensorFlow on a processor with instructions for it (AVX512-BF16, AMX), else float32.
     backend, device : str
         As configured; as ``device_name`` of the step module says.
     processor_file : str or Path
@@ -86,7 +85,7 @@ def choose_precision(wanted, backend, device, processor_file="/proc/cpuinfo"):
     if wanted != "auto":
         return wanted
     flags = set(_processor_entry(processor_file, "flags").split())
-    able = device == "CPU" and backend != "jax" and bool(flags & {"avx512_bf16", "amx_bf16"})
+    able = device == "CPU" and backend == "tensorflow" and bool(flags & {"avx512_bf16", "amx_bf16"})
     chosen = "bfloat16" if able else "float32"
     log.info("training.precision auto: %s with %s on %s", chosen, backend, device)
     return chosen

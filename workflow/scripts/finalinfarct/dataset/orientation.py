@@ -5,8 +5,8 @@ import numpy as np
 
 from finalinfarct.dataset.images import voxel_sizes
 
+# Along each axis: registration smooths and differentiates along all three.
 FEWEST_VOXELS = 4
-"""Along each axis: registration smooths and differentiates along all three."""
 LARGEST_SHEAR_DEGREES = 1.0
 # Slices are fewer and thicker than the voxels in them, but voxels are seldom quite square in plane, and thin slices may have wide voxels.
 LEAST_THICKNESS_RATIO = 2.0

@@ -128,6 +128,7 @@ def _draw_curves(records, curves, family, simulated, svg, png):
             axis.plot(curve["epoch"], curve[column], color=colour, label=f"fold {record['fold']}")
         kept = curve.loc[curve["epoch"] == record["kept_epoch"]]
         axes[1].plot(kept["epoch"], kept["validation_dice"], "o", color=colour, ms=4, mec="white", mew=0.4)
+    axes[0].xaxis.get_major_locator().set_params(integer=True)
     axes[0].set(xlabel="epoch", ylabel="training loss (Dice and L2)")
     axes[1].set(xlabel="epoch", ylabel="validation Dice, mean of three classes")
     axes[1].grid(axis="y", color=GREY, alpha=0.2, lw=0.5)

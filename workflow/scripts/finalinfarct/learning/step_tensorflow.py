@@ -33,14 +33,11 @@ def configure(threads, seed):
             tf.config.threading.set_inter_op_parallelism_threads(threads)
         except RuntimeError:
             log.warning("TensorFlow runs already with other thread settings than %d; they stay", threads)
-    graphics_cards = tf.config.list_physical_devices("GPU")
-    for card in graphics_cards:
+    for card in tf.config.list_physical_devices("GPU"):
         try:
             tf.config.experimental.set_memory_growth(card, True)
         except RuntimeError:
             log.warning("the memory of %s is reserved already", card.name)
-    # The graph optimiser gains nothing on a CPU here (the kernels are fused already) and takes about a second per network.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not graphics_cards})
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 

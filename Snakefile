@@ -19,27 +19,45 @@ if config["dataset"]["simulated"]:
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/imaging.smk"
 include: "workflow/rules/quality.smk"
-include: "workflow/rules/learning.smk"
-include: "workflow/rules/evaluation.smk"
-include: "workflow/rules/reporting.smk"
-include: "workflow/rules/figures.smk"
-include: "workflow/rules/audit.smk"
+
+
+if plan.models:
+
+    include: "workflow/rules/new_patients.smk"
+
+    wanted = [
+        "results/new_patients.tsv",
+        *collect("results/new_patients/{participant}.html", participant=plan.patients),
+        *collect(f"{NEW_NATIVE}{{kind}}.nii.gz", participant=plan.patients, training_set=plan.models, kind=["mask", "probseg"]),
+    ]
+
+else:
+
+    include: "workflow/rules/learning.smk"
+    include: "workflow/rules/evaluation.smk"
+    include: "workflow/rules/reporting.smk"
+    include: "workflow/rules/figures.smk"
+    include: "workflow/rules/audit.smk"
+
+    wanted = [
+        "results/metrics.tsv",
+        "results/leakage.tsv",
+        "results/reporting_checklist.md",
+        *collect("results/{table}.{ending}", table=TABLES, ending=["csv", "md"]),
+        *collect("results/paper_comparison.{ending}", ending=["csv", "html"]),
+        *collect("results/figures/{figure}.{ending}", figure=FIGURES, ending=["svg", "png"]),
+        *(f"{FAMILY}/model_card.md".format(**family._asdict()) for family in plan.families),
+    ]
 
 
 rule all:
     default_target: True
     input:
         "results/inclusion.tsv",
-        "results/metrics.tsv",
-        "results/leakage.tsv",
-        "results/reporting_checklist.md",
-        collect("results/{table}.{ending}", table=TABLES, ending=["csv", "md"]),
-        collect("results/paper_comparison.{ending}", ending=["csv", "html"]),
         "results/quality.tsv",
         "results/quality/index.html",
         collect("results/quality/{participant}.html", participant=plan.patients),
-        collect("results/figures/{figure}.{ending}", figure=FIGURES, ending=["svg", "png"]),
-        [f"{FAMILY}/model_card.md".format(**family._asdict()) for family in plan.families],
+        wanted,
     localrule: True
 
 

@@ -1,10 +1,10 @@
 """Speed and memory of training beside the same network in plain Keras layers with ``model.fit``, in one run; unchanged on a machine with a GPU.
 
-``PYTHONPATH=workflow/scripts python benchmarks/training.py step`` (or ``start-up``, ``memory``, ``projection``) prints a table. Each contender is a
-process of its own with its own settings; they take turns, so that a slow moment of the machine meets all of them. Figures are medians over the turns;
-CPU time stands beside wall time, since it is what is left of a measurement on a busy machine. A contender is ``keras-fit``, or a backend and a
-precision such as ``tensorflow/bfloat16`` or ``torch/float32``, with ``/grouped`` for branches computed as one. ``keras-fit`` takes the backend of the
-variable KERAS_BACKEND; ``keras-fit-xla`` compiles. On a machine with GPUs all contenders use the first that is visible.
+``PYTHONPATH=workflow/scripts python benchmarks/training.py step`` (or ``start-up``, ``memory``, ``folds``, ``projection``) prints a table. Each
+contender is a process of its own with its own settings; they take turns, so that a slow moment of the machine meets all of them. Figures are medians
+over the turns; CPU time stands beside wall time, since it is what is left of a measurement on a busy machine. A contender is ``keras-fit``, or a
+backend and a precision such as ``tensorflow/bfloat16`` or ``torch/float32``, with ``/grouped`` for branches computed as one. ``keras-fit`` takes the
+backend of the variable KERAS_BACKEND; ``keras-fit-xla`` compiles. On a machine with GPUs all contenders use the first that is visible.
 """
 
 import argparse
@@ -330,6 +330,54 @@ def measure_memory(options):
     print(f"{time.perf_counter() - begin:.0f} s, peak {peak_gb():.2f} GB")
 
 
+def measure_folds(options):
+    """Table of the time of one update of the five folds' networks, one after another and as one program with batched weights, both with JAX."""
+    os.environ["KERAS_BACKEND"] = "jax"
+    from finalinfarct.learning import training
+    from finalinfarct.learning.backend import load_step
+
+    step = load_step("jax", 64)
+    import jax
+    import jax.numpy as jnp
+
+    images, labels = random_batch(options.matrix, options.batch, options.inputs)
+    updates = []
+    for fold in range(PAPER["folds"]):
+        step.configure(options.threads, fold)
+        network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS)
+        updates.append(step.TrainingStep(network, images, labels, SETTINGS["lesion_weight"], SETTINGS["dice_denominator"]))
+    first, rows = updates[0], np.arange(options.batch, dtype=np.int32)
+    # Each fold has slices of its own on the device; here they share the batch, which changes nothing of the work.
+    batched = jax.jit(jax.vmap(first._trace, in_axes=(0, None, None, None, None, None)), donate_argnums=0)
+    state = jax.tree.map(lambda *values: jnp.stack(values), *(update.state for update in updates))
+
+    def one_after_another(number):
+        return [float(update(rows, 1e-4, number)) for update in updates]
+
+    def together(number):
+        nonlocal state
+        losses, state = batched(state, *first.slices, rows, 1e-4, float(number))
+        return np.asarray(losses)
+
+    programs, times = {"one after another": one_after_another, "together": together}, {}
+    for turn in range(options.turns + 1):
+        losses = {}
+        for name, program in programs.items():
+            clock = Clock()
+            losses[name] = [program(turn * options.updates + number) for number in range(options.updates)]
+            if turn:  # the first compiles
+                times.setdefault(name, []).append(np.array(clock.lap()) / options.updates)
+        if not turn:
+            assert np.allclose(losses["one after another"][0], losses["together"][0], rtol=1e-3), losses
+    place = f"{options.matrix}x{options.matrix}, batch {options.batch}, {options.fusion} fusion of {options.inputs} inputs, {step.device_name()}"
+    print(f"One update of {len(updates)} networks at {place}; {options.turns} turns of {options.updates} updates")
+    for name, values in times.items():
+        wall, cpu = np.median(values, axis=0)
+        print(f"{name:24s}{wall:9.3f} s wall{cpu:9.3f} s CPU")
+    ratio = (np.array(times["one after another"]) / np.array(times["together"]))[:, 0]
+    print(f"together is {np.median(ratio):.2f} times as fast ({ratio.min():.2f}-{ratio.max():.2f}), wall time")
+
+
 def project(options):
     """Projected time of the paper's 70 trainings, one after another, from the measured time of an update of each network."""
     updates = -(-PAPER["slices"] // options.batch)
@@ -353,7 +401,14 @@ def main():
     """Run a subcommand."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    subcommands = {"step": measure_steps, "start-up": measure_start_up, "memory": measure_memory, "projection": project, "worker": work}
+    subcommands = {
+        "step": measure_steps,
+        "start-up": measure_start_up,
+        "memory": measure_memory,
+        "folds": measure_folds,
+        "projection": project,
+        "worker": work,
+    }
     for name, function in subcommands.items():
         command = commands.add_parser(name, help=function.__doc__)
         command.set_defaults(function=function)

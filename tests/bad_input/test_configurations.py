@@ -77,12 +77,14 @@ VALUES = [
     ("cohorts.hibiscus", None, "cohorts.hibiscus: None is not of type 'object'"),
     ("cohorts.hibiscus.role", "tested", "cohorts.hibiscus.role: 'tested' is not one of"),
     ("cohorts.hibiscus.reperfusion", "none", "cohorts.hibiscus: the reperfusion status is needed for role test"),
-    ("cohorts.hibiscus.perfusion", False, "cohorts.hibiscus: patients without perfusion cannot be trained on or tested"),
+    ("cohorts.hibiscus.perfusion", False, "cohorts.hibiscus: patients without perfusion cannot be trained on, tested or predicted"),
     ("cohorts.hibiscus.reperfusion", "h3_perfusion", "h3_perfusion must be true exactly when"),
     ("cohorts.iknow", 3, "cohorts.iknow: 3 is not of type 'object'"),
     ("simulation.cohorts.other", {"patients": 1, "reperfused": 0, "dwi_matrix": 32, "h3_perfusion": False, "followup_day": 6}, "add cohorts.other"),
     ("simulation.cohorts.hibiscus.reperfused", 25, "simulation.cohorts.hibiscus.reperfused: 25 of 24 patients"),
-    ("simulation.cohorts.hibiscus.patients", 0, "simulation.cohorts.hibiscus.patients: 0 is less than"),
+    ("simulation.cohorts.hibiscus.patients", -1, "simulation.cohorts.hibiscus.patients: -1 is less than"),
+    ("simulation.cohorts.hibiscus.patients", 0, "simulation.cohorts.hibiscus.reperfused: 18 of 0 patients"),
+    ("simulation.cohorts.hibiscus.followup_day", None, "followup_day must be given exactly when cohorts.hibiscus.final_lesion is followup"),
     ("simulation.slices", 10**9, "simulation.slices: 1000000000 is greater than"),
 ]
 COHORT_NAMES = ["../x", "a b", "-rf", "$(touch x)", "a;b", "é", "A", "", "a\n", "a" * 50, "{participant}", 1, None]

@@ -27,7 +27,9 @@ def leaves(node, path=()):
             yield ".".join((*path, key)), value
 
 
-@pytest.mark.parametrize("overlay", [None, "config/paper.yaml", "config/isles22.yaml", "tests/config/tiny.yaml", "benchmarks/full_size.yaml"])
+@pytest.mark.parametrize(
+    "overlay", [None, "config/paper.yaml", "config/isles22.yaml", "config/new_patients.yaml", "tests/config/tiny.yaml", "benchmarks/full_size.yaml"]
+)
 def test_shipped_configurations_are_valid(config, overlay):
     if overlay:
         merge(config, yaml.safe_load((ROOT / overlay).read_text(encoding="utf-8")))

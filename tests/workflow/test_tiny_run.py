@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pandas as pd
 import pytest
 from planted import plant, said_in
@@ -68,6 +70,33 @@ def test_same_numbers_from_the_dataset_alone_without_truth_and_no_header_text(fi
     assert (tmp_path / FAMILY).read_bytes() == (folder / FAMILY).read_bytes()
     assert len(list((tmp_path / "results").rglob("*.nii.gz"))) > 150
     assert said_in(tmp_path / "results") == said_in(tmp_path / "logs") == []
+
+
+def test_new_patients_are_predicted_by_the_models_of_the_run(finished, snakemake):
+    """In a folder of their own, without training; the numbers are those of the files that they stand beside."""
+    folder = finished[0] / "new_patients"
+    overlays = ("tests/config/tiny.yaml", "config/new_patients.yaml")
+    done = snakemake(folder, overlays=overlays)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert "Training" not in done.stdout and "results/new_patients.tsv" in done.stdout
+    table = pd.read_csv(folder / "results/new_patients.tsv", sep="\t").set_index("participant_id")
+    assert list(table.index) == ["sub-newcomer001", "sub-newcomer002"]
+    for name, row in table.iterrows():
+        assert not list((folder / "results/dataset" / name).glob("ses-followup*"))
+        place = folder / "results/new_patients" / name
+        kinds = [f"{status}_{kind}" for status in ("nonreperfused", "reperfused") for kind in ("mask", "probseg")]
+        stems = [f"{name}_space-{space}_label-lesion_desc-{kind}" for space in ("dwi", "reference") for kind in kinds]
+        assert sorted(path.name for path in place.iterdir()) == sorted(stem + ending for stem in stems for ending in (".json", ".nii.gz"))
+        mask = nib.load(place / f"{name}_space-reference_label-lesion_desc-nonreperfused_mask.nii.gz")
+        volume_ml = float(np.asarray(mask.dataobj).sum() * np.prod(mask.header.get_zooms()) / 1000)
+        assert row["volume_nonreperfused_ml"] == pytest.approx(volume_ml)
+        native = nib.load(place / f"{name}_space-dwi_label-lesion_desc-reperfused_probseg.nii.gz")
+        assert native.shape == nib.load(folder / f"results/dataset/{name}/ses-baseline/dwi/{name}_ses-baseline_dwi.nii.gz").shape[:3]
+    done = snakemake(folder, overlays=overlays)
+    assert done.returncode == 0 and "Nothing to be done" in done.stdout, done.stdout
+    done = snakemake(folder, overlays=overlays, options=("-n",), config={"images": {"normalisation": "robust"}})
+    assert done.returncode != 0 and "Traceback" not in done.stdout, done.stdout
+    assert "trained on images prepared with images.normalisation minmax (here robust)" in done.stdout
 
 
 def test_simulated_dataset_is_valid_bids(finished):

@@ -230,6 +230,8 @@ rule lesions:
         labels=TISSUE_LABELS,
     log:
         "logs/imaging/{participant}_lesions.log",
+    wildcard_constraints:
+        participant=plan.outcome_pattern(known=True),
     group:
         "patient"
     conda:
@@ -323,6 +325,7 @@ rule native:
     conda:
         "../../envs/preprocessing.yaml"
     params:
+        stem=f"{PREDICTED}/{{participant}}_space-reference_label-lesion_",
         position=plan.position,
         code=plan.code("native.py"),
     message:

@@ -32,6 +32,8 @@ rule simulate_patient:
         dwi_lesion=f"{DATASET}/derivatives/lesions/{{participant}}/ses-baseline/dwi/{{participant}}_ses-baseline_label-lesion_mask.nii.gz",
     log:
         "logs/simulation/{participant}.log",
+    wildcard_constraints:
+        participant=plan.outcome_pattern(known=True),
     group:
         "patient"
     conda:
@@ -49,6 +51,27 @@ rule simulate_patient:
         "Simulating {wildcards.participant} (patient {params.position})"
     script:
         "../scripts/simulate_patient.py"
+
+
+use rule simulate_patient as simulate_new_patient with:
+    output:
+        dwi=f"{DATASET}/{{participant}}/ses-baseline/dwi/{{participant}}_ses-baseline_dwi.nii.gz",
+        bval=f"{DATASET}/{{participant}}/ses-baseline/dwi/{{participant}}_ses-baseline_dwi.bval",
+        dwi_side=f"{DATASET}/{{participant}}/ses-baseline/dwi/{{participant}}_ses-baseline_dwi.json",
+        flair=f"{DATASET}/{{participant}}/ses-baseline/anat/{{participant}}_ses-baseline_FLAIR.nii.gz",
+        dsc=f"{DATASET}/{{participant}}/ses-baseline/perf/{{participant}}_ses-baseline_dsc.nii.gz",
+        dsc_side=f"{DATASET}/{{participant}}/ses-baseline/perf/{{participant}}_ses-baseline_dsc.json",
+        dwi_lesion=f"{DATASET}/derivatives/lesions/{{participant}}/ses-baseline/dwi/{{participant}}_ses-baseline_label-lesion_mask.nii.gz",
+    wildcard_constraints:
+        participant=plan.outcome_pattern(known=False),
+    params:
+        settings=config["simulation"],
+        dataset=plan.folder,
+        sessions=["baseline"],
+        position=plan.position,
+        code=plan.code("simulate_patient.py"),
+    message:
+        "Simulating {wildcards.participant}, without outcome (patient {params.position})"
 
 
 use rule simulate_patient as simulate_h3 with:

@@ -1,11 +1,8 @@
 """Door: a patient's predicted lesion in the space of the native DWI."""
 
-from pathlib import Path
-
 from finalinfarct.door import door
 from finalinfarct.imaging.registration import write_native
 
 with door(snakemake):
-    stem = f"{snakemake.wildcards.participant}_space-reference_label-lesion"
-    predicted = [Path(snakemake.input.folder) / f"{stem}_{kind}.nii.gz" for kind in ("mask", "probseg")]
+    predicted = [f"{snakemake.params.stem}{kind}.nii.gz" for kind in ("mask", "probseg")]
     write_native(*predicted, snakemake.input.dwi, snakemake.input.inverse or None, snakemake.output.mask, snakemake.output.probability)

@@ -25,4 +25,5 @@ with door(snakemake):
         code=snakemake.params.code,
         checkpoints=snakemake.params.checkpoints,
         events=snakemake.params.events,
+        preparation=snakemake.params.preparation,
     )

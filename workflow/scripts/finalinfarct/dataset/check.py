@@ -189,10 +189,10 @@ def check_patient(root, participant_id, cohort):
             say("h3_dsc", "a raw series at one visit and maps at the other", "give the raw series, or Tmax, CBF and CBV, at both visits")
     if _given(files["flair"]):
         scan("flair", 3, sliced=False)
-    final = ("dwi", dwi)
     if cohort["final_lesion"] == "followup":
-        final = ("followup_flair", scan("followup_flair", 3, sliced=False))
-    mask("final_lesion", *final, may_be_empty=False)
+        mask("final_lesion", "followup_flair", scan("followup_flair", 3, sliced=False), may_be_empty=False)
+    elif cohort["final_lesion"] == "baseline":
+        mask("final_lesion", "dwi", dwi, may_be_empty=False)
     if _given(files["dwi_lesion"]):
         mask("dwi_lesion", "dwi", dwi, may_be_empty=True)
     for name, space in spaces.items():

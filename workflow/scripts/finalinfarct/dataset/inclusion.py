@@ -72,6 +72,8 @@ def write_inclusion(participants, faults, ratios, cohorts, output):
 
 def _reason(cohort, status, undefined):
     """Why a patient without faults is left out of training and tables, or None; ``undefined`` is why there is no reperfusion ratio."""
+    if cohort["role"] == "new":
+        return "cohort with role new: predicted by models that were trained before"
     if cohort["role"] == "none":
         return "cohort with role none: images are prepared only"
     if status is None:

@@ -57,15 +57,15 @@ def make_labels(
     final_out,
     dseg_out,
 ):
-    """Write diffusion lesion, final lesion and tissue classes of one patient on the up-sampled reference grid.
+    """Write diffusion lesion, and where it is known final lesion and tissue classes, of one patient on the up-sampled reference grid.
 
     The masks are carried over by nearest neighbour. The final lesion is kept whole in its own mask, also where it leaves the brain mask, and
     wins over the background in the classes; how much lies outside is written in the side file.
 
     Parameters
     ----------
-    final_lesion : str or Path
-        Expert's mask of the final lesion, on its own image's grid.
+    final_lesion : str or Path or None
+        Expert's mask of the final lesion, on its own image's grid; none: unknown, and only the diffusion lesion is written.
     final_transform : str or Path or None
         Transform of that image to the reference.
     dwi_lesion : str or Path or None
@@ -81,7 +81,7 @@ def make_labels(
     settings : dict
         ``adc_threshold_um2_s`` and ``minimum_component_ml`` of the automatic lesion.
     diffusion_out, final_out, dseg_out : str or Path
-        Masks (0 and 1) and classes (0 background, 1 healthy tissue, 2 final lesion).
+        Masks (0 and 1) and classes (0 background, 1 healthy tissue, 2 final lesion); the last two are not written without a final lesion.
 
     Raises
     ------
@@ -94,8 +94,8 @@ def make_labels(
     if mask.shape != shape:
         raise InputError(brain_mask, f"shape {mask.shape} where {shape} is needed", "make it again from the resampled reference")
     volume_ml = voxel_volume_ml(affine)
-    final = _carried(final_lesion, shape, affine, final_transform)
-    if not final.any():
+    final = None if final_lesion is None else _carried(final_lesion, shape, affine, final_transform)
+    if final is not None and not final.any():
         raise InputError(final_lesion, f"the final lesion is empty on the grid of {reference}", "check the mask, and the registration of its image")
     if dwi_lesion is not None:
         diffusion = _carried(dwi_lesion, shape, affine, dwi_transform)
@@ -106,13 +106,15 @@ def make_labels(
         threshold, smallest = settings["adc_threshold_um2_s"], settings["minimum_component_ml"]
         diffusion = diffusion_lesion(np.asarray(image.dataobj), brain, threshold, smallest, volume_ml)
         side = {"LesionSource": "automatic", "AdcThresholdUm2PerS": threshold, "MinimumComponentMl": smallest}
+    write_image(diffusion_out, diffusion, affine, side | {"Type": "Lesion", "VolumeMl": float(diffusion.sum() * volume_ml)}, dtype=np.uint8)
+    if final is None:
+        return
     classes = np.where(brain, HEALTHY, BACKGROUND).astype(np.uint8)
     classes[final] = LESION
     outside_ml = float((final & ~brain).sum() * volume_ml)
     final_ml = float(final.sum() * volume_ml)
     if outside_ml > 0.1 * final_ml:
         LOGGER.warning("%s: %.1f of %.1f ml of the final lesion lie outside the brain mask", final_lesion, outside_ml, final_ml)
-    write_image(diffusion_out, diffusion, affine, side | {"Type": "Lesion", "VolumeMl": float(diffusion.sum() * volume_ml)}, dtype=np.uint8)
     note = {"LesionSource": "expert", "Type": "Lesion", "VolumeMl": final_ml, "OutsideBrainMl": outside_ml}
     write_image(final_out, final, affine, note, dtype=np.uint8)
     levels = {"0": "background", "1": "healthy tissue", "2": "final lesion"}

@@ -83,8 +83,8 @@ def measure_quality(participant, cohort, files, tmax_threshold_s, output):
     participant, cohort : str
         Names, for the file.
     files : dict of str to path
-        On one grid: ``reference``, ``brain_mask``, ``adc`` (um2/s), ``final_lesion``; where the patient has perfusion ``tmax`` (s) and ``cbf``, and
-        ``h3_cbf`` after 3 h; the registered images under the names of ``REGISTERED``. Of each session with a raw perfusion series
+        On one grid: ``reference``, ``brain_mask``, ``adc`` (um2/s); ``final_lesion`` where it is known; where the patient has perfusion ``tmax`` (s)
+        and ``cbf``, and ``h3_cbf`` after 3 h; the registered images under the names of ``REGISTERED``. Of each session with a raw perfusion series
         ``{session}_report`` (JSON) and ``{session}_aif`` (TSV: time_s, concentration).
     tmax_threshold_s : float
         Above it a voxel is hypoperfused, s.
@@ -104,11 +104,13 @@ def measure_quality(participant, cohort, files, tmax_threshold_s, output):
     names = [name for name in ("reference", "adc", "final_lesion", "tmax", "cbf", "h3_cbf", *REGISTERED) if name in files]
     images = {name: _on_grid(files[name], files["brain_mask"], mask) for name in names}
     reports = {name: json.loads(Path(files[f"{name}_report"]).read_text(encoding="utf-8")) for name in SESSIONS if f"{name}_report" in files}
-    lesion = images["final_lesion"] > 0.5
+    lesion = images["final_lesion"] > 0.5 if "final_lesion" in images else np.zeros_like(brain)
     # a bright new infarct in one image alone would pass for a poor registration
     tissue = brain & ~lesion
     found = {"brain_ml": brain.sum() * voxel_ml, "median_adc_um2_s": np.median(images["adc"][brain])}
-    found |= {"lesion_outside_brain_ml": (lesion & ~brain).sum() * voxel_ml, "without_adc_percent": 100 * (images["adc"][brain] <= 0).mean()}
+    found["without_adc_percent"] = 100 * (images["adc"][brain] <= 0).mean()
+    if "final_lesion" in images:
+        found["lesion_outside_brain_ml"] = (lesion & ~brain).sum() * voxel_ml
     for name in REGISTERED:
         if name in images:
             found[f"similarity_{name}"] = normalised_mutual_information(images["reference"][tissue], images[name][tissue])
@@ -317,7 +319,7 @@ def _own_flags(numbers, lesion_ml):
     for name, (about, image) in covered.items():
         if (numbers[name] or 0) > LARGEST_UNCOVERED_PERCENT:
             flags.append({"about": about, "flag": f"incomplete coverage: {image} is missing in {numbers[name]:.0f} % of the brain"})
-    if numbers["lesion_outside_brain_ml"] > LARGEST_LESION_SHARE_OUTSIDE * lesion_ml:
+    if (numbers["lesion_outside_brain_ml"] or 0) > LARGEST_LESION_SHARE_OUTSIDE * lesion_ml:
         words = f"lesion outside the brain: {numbers['lesion_outside_brain_ml']:.1f} of {lesion_ml:.1f} ml of the final lesion"
         flags.append({"about": "final lesion", "flag": words})
     return flags

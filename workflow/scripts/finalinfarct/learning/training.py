@@ -45,6 +45,7 @@ def train(
     code="",
     checkpoints=None,
     events=None,
+    preparation=None,
 ):
     """Train the network of one model family on one fold (Debs et al. 2021, appendix B).
 
@@ -84,6 +85,8 @@ def train(
         Folder below which this training keeps its checkpoint until it has ended well; without it nothing is kept.
     events : str or Path, optional
         Folder below which this training writes its history for TensorBoard, if the settings say so.
+    preparation : dict, optional
+        What the images went through, for the record: predictions for other patients are held against it.
 
     Raises
     ------
@@ -139,6 +142,7 @@ def train(
         "processor": processor_name(),
         "threads": int(threads),
         "trainable_parameters": count_parameters(network),
+        "preparation": preparation,
         "patients": members,
         "slices": counts,
         "epochs": progress.epoch,

@@ -114,16 +114,24 @@ def _cross_checks(config):
                 faults.append(f"simulation.cohorts.{name}: not configured under cohorts; add cohorts.{name}")
             elif (config["cohorts"][name]["reperfusion"] == "h3_perfusion") != cohort["h3_perfusion"]:
                 faults.append(f"simulation.cohorts.{name}.h3_perfusion must be true exactly when cohorts.{name}.reperfusion is h3_perfusion")
+            elif (config["cohorts"][name]["final_lesion"] == "followup") != (cohort["followup_day"] is not None):
+                faults.append(f"simulation.cohorts.{name}.followup_day must be given exactly when cohorts.{name}.final_lesion is followup")
             if cohort["reperfused"] > cohort["patients"]:
                 faults.append(f"simulation.cohorts.{name}.reperfused: {cohort['reperfused']} of {cohort['patients']} patients")
+        if not any(cohort["patients"] for cohort in config["simulation"]["cohorts"].values()):
+            faults.append("simulation.cohorts: no patients; give one cohort some")
         faults += _fold_faults(config)
     for name, cohort in config["cohorts"].items():
         if not cohort["perfusion"] and (cohort["reference"] == "dsc" or cohort["reperfusion"] == "h3_perfusion"):
             faults.append(f"cohorts.{name}: reference dsc and reperfusion h3_perfusion need perfusion: true")
         if not cohort["perfusion"] and cohort["role"] != "none":
-            faults.append(f"cohorts.{name}: patients without perfusion cannot be trained on or tested; set role: none")
-        if cohort["reperfusion"] == "none" and cohort["role"] != "none":
+            faults.append(f"cohorts.{name}: patients without perfusion cannot be trained on, tested or predicted; set role: none")
+        if cohort["reperfusion"] == "none" and cohort["role"] in ("test", "training"):
             faults.append(f"cohorts.{name}: the reperfusion status is needed for role {cohort['role']}; set reperfusion, or role: none")
+        if (cohort["role"] == "new") != (cohort["final_lesion"] == "none"):
+            faults.append(f"cohorts.{name}: role new and final_lesion none go together: whose final lesion is known is not predicted anew")
+        if cohort["role"] == "new" and cohort["reperfusion"] != "none":
+            faults.append(f"cohorts.{name}: role new has reperfusion none: both courses are predicted, and nothing is read of what came")
     return faults
 
 
@@ -140,5 +148,5 @@ def _fold_faults(config):
     return [
         f"folds.number: {number} folds need at least {number} tested patients of each status, but {count} are {status}"
         for status, count in counts.items()
-        if tested and count < number
+        if any(cohort["patients"] for cohort in tested) and count < number
     ]

@@ -14,6 +14,7 @@ from finalinfarct.dataset.memory import CheckMemory, image_settings, remembered_
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import check_method
 from finalinfarct.learning.devices import EXECUTION
+from finalinfarct.learning.ensemble import find_models
 from finalinfarct.plan.code import analysis_sources, code_hash, door_hashes
 from finalinfarct.plan.config import check_config
 from finalinfarct.simulation.naming import participant_ids
@@ -22,6 +23,7 @@ INPUTS = ("DWI", "ADC", "Tmax", "CBF", "CBV")
 TRAINING_SETS = ("all", "reperfused", "nonreperfused")
 SIMULATED_FILES = {"dwi", "bval", "flair", "dsc", "followup_flair", "final_lesion", "dwi_lesion"}
 SIMULATED_H3_FILES = {"h3_dsc"}
+SIMULATED_OUTCOME_FILES = {"followup_flair", "final_lesion"}
 REFERENCE_IMAGE = {"dwi": "b0", "dsc": "perfref"}
 
 
@@ -66,11 +68,13 @@ class Plan:
         Numbers of the folds, from 1.
     found_by_steps : list of tuple
         Faults of patients' images that earlier runs met when they read the voxels.
+    models : dict of str to list of Path
+        Folders of the trained models that predict new patients, by training set; empty where there is no such patient.
 
     Raises
     ------
     InputError
-        Faults of the configuration, of the dataset (all at once), or FSL asked for and not installed.
+        Faults of the configuration, of the dataset (all at once), of the models for new patients, or FSL asked for and not installed.
     """
 
     def __init__(self, config, announce=True):
@@ -87,10 +91,20 @@ class Plan:
         self.sources = analysis_sources()
         # A patient's files are asked for by a dozen rules, and each time looked for on the disk.
         self.files = cache(partial(patient_files, self.root))
+        self.models = self._models_for_new_patients()
         self._positions = {name: number for number, name in enumerate(self.patients, start=1)}
 
     def _simulated_patients(self):
         return {name: cohort for cohort, names in participant_ids(self.config["simulation"]).items() for name in names}
+
+    def _models_for_new_patients(self):
+        new, others = self.with_role("new"), self.with_role("test", "training")
+        if not new:
+            return {}
+        if others:
+            found = f"patients of role new ({new[0]}, ...) beside patients to train on or test ({others[0]}, ...)"
+            raise InputError(self.root, found, "give new patients a dataset of their own: one more row here would train all models anew")
+        return find_models(self.config["new_patients"]["models"], self.shown_families(), self.preparation())
 
     def _given_patients(self, announce):
         patients, faults = check_dataset(self.root, self.config["cohorts"], CheckMemory(code_hash("check_dataset.py")))
@@ -133,6 +147,11 @@ class Plan:
         """Return the settings of trainings that change what comes out of them."""
         return {key: value for key, value in self.config["training"].items() if key not in EXECUTION}
 
+    def preparation(self):
+        """Return what the images of a network went through, for the record of its training: a new patient's images must go through the same."""
+        images = {key: value for key, value in self.config["images"].items() if key != "brain_mask"}
+        return {"simulated": self.simulated, "images": images, "perfusion": self.config["perfusion"]}
+
     def memory(self, first_mb):
         """Return a resource function: ``first_mb`` MB at the first attempt and as much more at each next, since memory may be what ended it."""
 
@@ -144,6 +163,8 @@ class Plan:
     def has(self, participant, name):
         """Whether the dataset holds, or will hold, a patient's file (a key of ``patient_files``)."""
         if self.simulated:
+            if name in SIMULATED_OUTCOME_FILES and self.cohort(participant)["final_lesion"] == "none":
+                return False
             return name in SIMULATED_FILES or (name in SIMULATED_H3_FILES and self.cohort(participant)["reperfusion"] == "h3_perfusion")
         return self.files(participant)[name].exists()
 
@@ -183,6 +204,11 @@ class Plan:
     def pattern(self, series):
         """Return the regular expression of the patients with (True) or without (False) a raw perfusion series."""
         names = [name for name in self.patients if self.cohort(name)["perfusion"] and self.has(name, "dsc") == series]
+        return "|".join(names) or "nobody"
+
+    def outcome_pattern(self, known):
+        """Return the regular expression of the patients whose final lesion is known (True) or not (False)."""
+        names = [name for name in self.patients if (self.cohort(name)["final_lesion"] != "none") == known]
         return "|".join(names) or "nobody"
 
     def with_h3(self):
@@ -269,7 +295,9 @@ class Plan:
             sessions = ["baseline"] * perfusion + ["h3"] * after_3_h
             files |= {f"{session}_{key}": f"{maps}ses-{session}_{ending}" for session in sessions for key, ending in endings.items()}
         label = f"{resampled}space-reference_label-"
-        masks = {"brain_mask": f"{label}brain_mask.nii.gz", "final_lesion": f"{label}finallesion_mask.nii.gz"}
+        masks = {"brain_mask": f"{label}brain_mask.nii.gz"}
+        if cohort["final_lesion"] != "none":
+            masks["final_lesion"] = f"{label}finallesion_mask.nii.gz"
         return files | masks | {"reference": self.resampled_reference(wildcards)}
 
     def expert_diffusion_lesion(self, wildcards):
@@ -289,9 +317,13 @@ class Plan:
         files = ["results/metrics/" + "/".join(family) + ".tsv" for family in wanted]
         return files + ["results/metrics/mismatch.tsv"] * (table == "table3")
 
+    def shown_families(self):
+        """Return the model families that the figures show and that predict new patients, by training set: late fusion of all inputs, by status."""
+        return {name: Family("late", "-".join(INPUTS), name) for name in TRAINING_SETS[1:]}
+
     def shown_predictions(self):
         """Return the prediction folders of the status-specific models and of the mismatch model, by name."""
-        folders = {name: "results/predictions/" + "/".join(("late", "-".join(INPUTS), name)) for name in TRAINING_SETS[1:]}
+        folders = {name: "results/predictions/" + "/".join(family) for name, family in self.shown_families().items()}
         return {**folders, "mismatch": "results/predictions/mismatch"}
 
     def unwritable_results(self):
@@ -309,5 +341,7 @@ class Plan:
         tables = sorted(Path("results").glob("table*.md"))
         words = [path.read_text(encoding="utf-8") for path in tables if path.stem in ("table2", "table3")]
         words.append("Tables (.csv and .md): " + ", ".join(map(str, tables)) if tables else "No table was asked for.")
+        if self.models:
+            words = [f"Predicted infarcts of new patients: results/new_patients.tsv, and a page each in {Path('results/new_patients')}"]
         comparison = Path("results/paper_comparison.html")
         return "\n\n".join([*words, f"Beside the paper's numbers: {comparison}"] if comparison.exists() else words)

@@ -1,9 +1,7 @@
 """A picture of one patient's diffusion lesion and final lesion over the baseline images."""
 
-import numpy as np
-
 from finalinfarct.reporting.canvas import DIFFUSION_LESION, FINAL_LESION, PAGE_MM, new_figure, save
-from finalinfarct.reporting.panels import RANGES, brain_limits, outline, read_volume, show_image, write_on
+from finalinfarct.reporting.panels import RANGES, brain_limits, lesion_levels, outline, read_volume, show_image, write_on
 
 SLICES = 5
 PANEL_MM = 42.0
@@ -24,7 +22,7 @@ def draw_lesions(images, brain_mask, diffusion_lesion, final_lesion, title, outp
         PNG.
     """
     brain, diffusion, final = (read_volume(path)[0] > 0 for path in (brain_mask, diffusion_lesion, final_lesion))
-    levels = _levels(final)
+    levels = lesion_levels(final, SLICES)
     figure = new_figure(PAGE_MM, PANEL_MM * len(images) + 8, facecolor="black")
     axes = figure.subplots(len(images), len(levels), squeeze=False)
     for row, (name, path) in zip(axes, images.items(), strict=True):
@@ -37,11 +35,3 @@ def draw_lesions(images, brain_mask, diffusion_lesion, final_lesion, title, outp
         write_on(row[0], name, x=0.02, y=0.98, ha="left")
     figure.suptitle(f"{title}. Blue: diffusion lesion. Green: final lesion. The patient's left is on the right.", color="white")
     save(figure, output)
-
-
-def _levels(lesion):
-    """Up to five slices that hold the lesion, evenly spread."""
-    inside = np.flatnonzero(lesion.any(axis=(0, 1)))
-    if not inside.size:
-        inside = np.arange(lesion.shape[2])
-    return np.unique(inside[np.linspace(0, inside.size - 1, SLICES).round().astype(int)])

@@ -58,18 +58,26 @@ def largest_lesion_slice(images):
         if data.shape != lesion.shape:
             raise InputError(images[name], f"shape {data.shape} where the final lesion has {lesion.shape}", "resample both to the reference")
     level = int((lesion > 0).sum(axis=(0, 1)).argmax())
-    window = _window(volumes["brain_mask"][0][:, :, level] > 0, sizes)
+    window = brain_window(volumes["brain_mask"][0][:, :, level] > 0, sizes)
     return Slice({name: data[:, :, level][window].T for name, (data, _) in volumes.items()}, sizes[1] / sizes[0])
 
 
-def _window(brain, sizes):
-    """Slices of the array that hold the brain of a plane with a margin, or all of it where there is no brain."""
+def brain_window(brain, sizes):
+    """Slices of the array that hold the brain of a plane, bool (X, Y), with a margin, or all of it where there is no brain; voxel ``sizes`` in mm."""
     window = []
     for axis in (0, 1):
         inside = np.flatnonzero(brain.any(axis=1 - axis)) if brain.any() else np.arange(brain.shape[axis])
         margin = int(np.ceil(MARGIN_MM / sizes[axis]))
         window.append(slice(max(inside[0] - margin, 0), min(inside[-1] + margin + 1, brain.shape[axis])))
     return tuple(window)
+
+
+def lesion_levels(lesion, number):
+    """Up to ``number`` slices that hold a lesion, bool (X, Y, Z), evenly spread; of all slices where it is empty."""
+    inside = np.flatnonzero(lesion.any(axis=(0, 1)))
+    if not inside.size:
+        inside = np.arange(lesion.shape[2])
+    return np.unique(inside[np.linspace(0, inside.size - 1, number).round().astype(int)])
 
 
 def show_image(axis, plane, aspect, limits, colour_map="gray"):

@@ -58,10 +58,10 @@ def draw_participants(settings):
         site = _choose(_stratified(rng, n), SITES)
         # an extracranial occlusion accompanies an intracranial one of the same carotid
         cervical_given_ica = CERVICAL_ICA / (SITES["ICA+M1"] + SITES["ICA+M2"])
-        cervical = np.array([s.startswith("ICA") for s in site]) & (rng.random(n) < cervical_given_ica)
+        cervical = np.array([s.startswith("ICA") for s in site], bool) & (rng.random(n) < cervical_given_ica)
         good, bad = _choose(_stratified(rng, n), MTICI_REPERFUSED), _choose(_stratified(rng, n), MTICI_NOT_REPERFUSED)
         for k, participant_id in enumerate(ids):
-            grade = "n/a" if described["h3_perfusion"] else (good[k] if reperfused[k] else bad[k])
+            grade = "n/a" if described["h3_perfusion"] or described["followup_day"] is None else (good[k] if reperfused[k] else bad[k])
             rows.append(
                 {
                     "participant_id": participant_id,

@@ -21,14 +21,14 @@ include: "workflow/rules/imaging.smk"
 include: "workflow/rules/quality.smk"
 
 
-if plan.models:
+if plan.networks:
 
     include: "workflow/rules/new_patients.smk"
 
     wanted = [
         "results/new_patients.tsv",
-        *collect("results/new_patients/{participant}.html", participant=plan.patients),
-        *collect(f"{NEW_NATIVE}{{kind}}.nii.gz", participant=plan.patients, training_set=plan.models, kind=["mask", "probseg"]),
+        *collect("results/new_patients/{participant}.html", participant=plan.with_role("new")),
+        *collect(f"{NEW_NATIVE}{{kind}}.nii.gz", participant=plan.with_role("new"), training_set=plan.networks, kind=["mask", "probseg"]),
     ]
 
 else:

@@ -84,7 +84,7 @@ VALUES = [
     ("simulation.cohorts.hibiscus.reperfused", 25, "simulation.cohorts.hibiscus.reperfused: 25 of 24 patients"),
     ("simulation.cohorts.hibiscus.patients", -1, "simulation.cohorts.hibiscus.patients: -1 is less than"),
     ("simulation.cohorts.hibiscus.patients", 0, "simulation.cohorts.hibiscus.reperfused: 18 of 0 patients"),
-    ("simulation.cohorts.hibiscus.followup_day", None, "followup_day must be given exactly when cohorts.hibiscus.final_lesion is followup"),
+    ("simulation.cohorts.hibiscus.followup_day", None, "followup_day must be null exactly when cohorts.hibiscus.final_lesion is none"),
     ("simulation.slices", 10**9, "simulation.slices: 1000000000 is greater than"),
 ]
 COHORT_NAMES = ["../x", "a b", "-rf", "$(touch x)", "a;b", "é", "A", "", "a\n", "a" * 50, "{participant}", 1, None]

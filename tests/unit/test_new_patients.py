@@ -2,63 +2,90 @@
 
 import json
 import re
+import shutil
 
+import keras
 import nibabel as nib
 import numpy as np
 import pytest
-from learning_toys import AFFINE, SETTINGS, make_patients
+from learning_toys import SETTINGS, make_patients
 
+from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.files import sha256
 from finalinfarct.dataset.images import write_image, write_json
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.errors import InputError
 from finalinfarct.evaluation.new_patient import measure_new_patient, write_new_patients
 from finalinfarct.imaging.lesions import make_labels
-from finalinfarct.learning.ensemble import find_models, predict_new_patient
+from finalinfarct.learning.ensemble import find_networks, predict_new_patient
 from finalinfarct.learning.network import network_from_settings
+from finalinfarct.learning.prediction import predict_family
 from finalinfarct.plan.config import check_config
 from finalinfarct.plan.plan import Plan
 from finalinfarct.reporting.new_patient_page import write_new_patient
 
 INPUTS = ["DWI", "ADC"]
 FAMILIES = {name: ("late", "DWI-ADC", name) for name in ("reperfused", "nonreperfused")}
-PREPARATION = {"simulated": True, "images": {"matrix": 32, "normalisation": "minmax"}, "perfusion": {"cbv_window_s": 36.0}}
+PREPARATION = {
+    "simulated": True,
+    "images": {"matrix": 32, "normalisation": "minmax"},
+    "perfusion": {"cbv_window_s": 36.0},
+    "references": [["dwi", "nonlinear"], ["dsc", "affine"]],
+    "maps": ["computed"],
+}
 VOXEL_ML = 3.75 * 3.75 * 5 / 1000
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """Two networks of each status that give every voxel one lesion probability: 0.5 and 0.8 reperfused, 0.2 and 0.2 not."""
-    folder = tmp_path_factory.mktemp("models")
-    network = network_from_settings("late", INPUTS, 32, SETTINGS)
-    head = network.get_layer("head")
-    kernel, _ = head.get_weights()
-    for status, odds in (("reperfused", (2.0, 8.0)), ("nonreperfused", (0.5, 0.5))):
-        for fold, one in enumerate(odds, start=1):
-            head.set_weights([kernel * 0, np.array([0.0, 0.0, np.log(one)])])
+def write_networks(folder, lesion_bias):
+    """Write networks of both statuses as a training leaves them; ``lesion_bias`` has a value for each fold, or None for a random head with a say."""
+    keras.utils.set_random_seed(1)
+    for status, biases in lesion_bias.items():
+        for fold, bias in enumerate(biases, start=1):
+            network = network_from_settings("late", INPUTS, 32, SETTINGS)
+            head = network.get_layer("head")
+            kernel = head.get_weights()[0]
+            head.set_weights([kernel * 50, np.zeros(3)] if bias is None else [kernel * 0, np.array([0.0, 0.0, bias])])
             place = folder / "late" / "DWI-ADC" / status / f"fold-{fold}"
             place.mkdir(parents=True)
             network.save_weights(place / "model.weights.h5")
-            record = {"fusion": "late", "inputs": INPUTS, "matrix": 32, "settings": SETTINGS, "preparation": PREPARATION}
-            record |= {"patients": {"training": [f"sub-{fold}", "sub-9"]}, "weights_sha256": sha256(place / "model.weights.h5")}
-            write_json(place / "environment.json", record)
+            record = {"fusion": "late", "inputs": INPUTS, "training_set": status, "fold": fold, "folds": len(biases), "matrix": 32}
+            record |= {"settings": SETTINGS, "preparation": PREPARATION, "sha256": {"slices": "s", "folds": "f", "code": "c"}}
+            record |= {"patients": {"training": [f"sub-{fold}", "sub-9"], "validation": ["sub-8"]}}
+            write_json(place / "environment.json", record | {"weights_sha256": sha256(place / "model.weights.h5")})
     return folder
 
 
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """Two networks of each status that give every voxel one lesion probability: 0.5 and 0.8 reperfused, 0.2 and 0.2 not."""
+    odds = {"reperfused": np.log([2.0, 8.0]), "nonreperfused": np.log([0.5, 0.5])}
+    return write_networks(tmp_path_factory.mktemp("networks"), odds)
+
+
+@pytest.fixture
+def copied(networks, tmp_path):
+    """Return a copy of the networks that a test may spoil: the folder of the families."""
+    return shutil.copytree(networks, tmp_path / "copied") / "late" / "DWI-ADC"
+
+
 def changed(**sections):
-    return {key: PREPARATION[key] | sections.get(key, {}) if isinstance(PREPARATION[key], dict) else PREPARATION[key] for key in PREPARATION}
+    return {key: value | sections.get(key, {}) if isinstance(value, dict) else sections.get(key, value) for key, value in PREPARATION.items()}
 
 
-def test_models_are_found_in_the_order_of_their_folds(models, tmp_path):
-    found = find_models(models, FAMILIES, PREPARATION)
-    assert {name: [folder.name for folder in folders] for name, folders in found.items()} == {name: ["fold-1", "fold-2"] for name in FAMILIES}
-    for number in (1, 2, 10):
-        place = tmp_path / "late" / "DWI-ADC" / "reperfused" / f"fold-{number}"
-        place.mkdir(parents=True)
-        (place / "model.weights.h5").touch()
-        write_json(place / "environment.json", {"preparation": PREPARATION})
-    found = find_models(tmp_path, {"reperfused": FAMILIES["reperfused"]}, PREPARATION)
-    assert [folder.name for folder in found["reperfused"]] == ["fold-1", "fold-2", "fold-10"]
+def find(copied, preparation=PREPARATION, participants=("sub-new",)):
+    return find_networks(copied.parents[1], FAMILIES, preparation, participants)
+
+
+def rewrite(copied, status, place, **values):
+    path = copied / status / f"fold-{place}" / "environment.json"
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | values)
+
+
+def test_networks_are_found_with_their_hashes(copied):
+    (copied / "reperfused" / "fold-1 (copy)").mkdir()
+    found = find(copied)
+    assert {name: [network.folder.name for network in some] for name, some in found.items()} == {name: ["fold-1", "fold-2"] for name in FAMILIES}
+    assert found["reperfused"][1].weights_sha256 == sha256(copied / "reperfused" / "fold-2" / "model.weights.h5")
 
 
 @pytest.mark.parametrize(
@@ -67,62 +94,112 @@ def test_models_are_found_in_the_order_of_their_folds(models, tmp_path):
         (changed(images={"normalisation": "robust"}), "images.normalisation minmax (here robust)"),
         (changed(perfusion={"cbv_window_s": 300.0}), "perfusion.cbv_window_s 36.0 (here 300.0)"),
         (changed(images={"scope": "volume"}), "images.scope not recorded (here volume)"),
+        (changed(references=[["dwi", "rigid"]]), "reference and registration dwi nonlinear or dsc affine (here dwi rigid)"),
+        (changed(maps=["computed", "given"]), "perfusion maps computed (here given)"),
     ],
 )
-def test_models_of_other_preparation_are_refused_with_the_keys(models, preparation, said):
+def test_networks_of_other_preparation_are_refused_with_what_differs(copied, preparation, said):
     with pytest.raises(InputError, match=re.escape(said)):
-        find_models(models, FAMILIES, preparation)
+        find(copied, preparation)
 
 
-def test_skull_stripping_may_differ_and_who_is_simulated_does_not_matter(models):
-    assert find_models(models, FAMILIES, PREPARATION | {"simulated": False})
+def test_settings_of_maps_that_are_not_computed_do_not_matter(copied):
+    for status in FAMILIES:
+        for fold in (1, 2):
+            rewrite(copied, status, fold, preparation=PREPARATION | {"maps": ["given"]})
+    assert find(copied, changed(perfusion={"cbv_window_s": 300.0}, maps=["given"]) | {"simulated": False, "references": [["dwi", "nonlinear"]]})
 
 
-def test_absent_models_and_files_are_named(models, tmp_path):
-    with pytest.raises(InputError, match=r"reperfused: no trained model\. Mend: .*new_patients\.models"):
-        find_models(tmp_path, FAMILIES, PREPARATION)
-    place = tmp_path / "late" / "DWI-ADC" / "reperfused" / "fold-1"
-    place.mkdir(parents=True)
-    (place / "model.weights.h5").touch()
-    with pytest.raises(InputError, match=r"environment\.json: the file does not exist"):
-        find_models(tmp_path, FAMILIES, PREPARATION)
-    (place / "environment.json").write_text("{", encoding="utf-8")
-    with pytest.raises(InputError, match=r"environment\.json: not valid JSON"):
-        find_models(tmp_path, FAMILIES, PREPARATION)
+def swap(copied):
+    (copied / "reperfused").rename(copied / "third")
+    (copied / "nonreperfused").rename(copied / "reperfused")
+    (copied / "third").rename(copied / "nonreperfused")
 
 
-def predicted(models, folder, threshold):
-    images = make_patients(folder, 1)[0]["images"]
+def leave_over(copied):
+    shutil.copytree(copied / "reperfused/fold-2", copied / "reperfused/fold-3")
+    rewrite(copied, "reperfused", 3, fold=3, folds=3)
+
+
+SPOILED = {
+    "no networks": (
+        lambda copied: shutil.rmtree(copied / "reperfused"),
+        "reperfused: no trained network. Mend: train the networks first",
+    ),
+    "no weights": (lambda copied: (copied / "reperfused/fold-2/model.weights.h5").unlink(), "model.weights.h5: the file does not exist"),
+    "no record": (lambda copied: (copied / "reperfused/fold-2/environment.json").unlink(), "environment.json: the file does not exist"),
+    "no JSON": (lambda copied: (copied / "reperfused/fold-1/environment.json").write_text("{"), "environment.json: not valid JSON"),
+    "nested JSON": (lambda copied: (copied / "reperfused/fold-1/environment.json").write_text("[" * 100000), "environment.json: not valid JSON"),
+    "list": (lambda copied: (copied / "reperfused/fold-1/environment.json").write_text("[]"), "fusion, inputs, training_set, fold, folds, matrix"),
+    "older version": (lambda copied: rewrite(copied, "reperfused", 1, preparation=None), "preparation missing. Mend: train with this version"),
+    "fold missing": (lambda copied: shutil.rmtree(copied / "nonreperfused/fold-2"), "nonreperfused: no network of fold 2 of 2"),
+    "fold left over": (leave_over, "of another run than"),
+    "fold copied": (
+        lambda copied: shutil.copytree(copied / "reperfused/fold-1", copied / "reperfused/fold-3"),
+        "the record of another network (late fusion of DWI-ADC, trained on reperfused patients, fold 1)",
+    ),
+    "statuses swapped": (swap, "the record of another network (late fusion of DWI-ADC, trained on nonreperfused patients, fold 1)"),
+    "other run": (lambda copied: rewrite(copied, "nonreperfused", 2, sha256={"slices": "other"}), "(sha256 differ)"),
+    "one simulated": (lambda copied: rewrite(copied, "nonreperfused", 2, preparation=PREPARATION | {"simulated": False}), "(preparation differ)"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "said"), SPOILED.values(), ids=SPOILED)
+def test_networks_that_are_not_whole_or_not_of_one_run_are_refused(copied, spoil, said):
+    spoil(copied)
+    with pytest.raises(InputError, match=re.escape(said)):
+        find(copied)
+
+
+def test_patients_of_the_training_are_refused(copied):
+    with pytest.raises(InputError, match="trained on sub-8, who is to be predicted"):
+        find(copied, participants=["sub-new", "sub-8"])
+
+
+def predict(networks, folder, threshold, images):
     outputs = {name: (folder / f"{name}_probseg.nii.gz", folder / f"{name}_mask.nii.gz") for name in FAMILIES}
-    predict_new_patient(find_models(models, FAMILIES, PREPARATION), images, "tensorflow", 4, threshold, outputs)
+    folders = {name: [networks / "late" / "DWI-ADC" / name / f"fold-{fold}" for fold in (1, 2)] for name in FAMILIES}
+    predict_new_patient(folders, images, "tensorflow", 4, threshold, outputs)
     return outputs
 
 
-def test_prediction_is_the_mean_of_the_networks(models, tmp_path):
+def test_prediction_is_the_mean_of_the_networks(networks, tmp_path):
     """softmax(0, 0, ln o) gives the lesion o / (o + 2): 0.5 and 0.8, together 0.65; of 0.5 each network says 0.2."""
-    outputs = predicted(models, tmp_path, 0.6)
+    outputs = predict(networks, tmp_path, 0.6, make_patients(tmp_path, 1)[0]["images"])
     for status, probability, voxels, alone in (("reperfused", 0.65, 1, [0, 1]), ("nonreperfused", 0.2, 0, [0, 0])):
         image, mask = (nib.load(path) for path in outputs[status])
         whole = image.shape[0] * image.shape[1] * image.shape[2] * VOXEL_ML
         np.testing.assert_allclose(image.get_fdata(), probability, atol=1e-6)
         np.testing.assert_array_equal(np.asarray(mask.dataobj), voxels)
-        np.testing.assert_allclose(mask.affine, AFFINE)
         side = json.loads((tmp_path / f"{status}_mask.json").read_text())
-        assert side["ModelVolumesMl"] == pytest.approx([whole * one for one in alone])
+        assert side["NetworkVolumesMl"] == pytest.approx([whole * one for one in alone])
         assert side["VolumeMl"] == pytest.approx(whole * voxels)
         assert (side["TrainingSet"], side["TrainingPatients"], side["TrainedOnSimulatedPatients"]) == (status, 3, True)
-        assert side["Models"] == [sha256(models / "late" / "DWI-ADC" / status / f"fold-{fold}" / "model.weights.h5") for fold in (1, 2)]
+        assert side["Networks"] == [sha256(networks / "late" / "DWI-ADC" / status / f"fold-{fold}" / "model.weights.h5") for fold in (1, 2)]
 
 
-def test_weights_of_another_record_are_refused(models, tmp_path):
-    other = tmp_path / "late" / "DWI-ADC"
+def test_prediction_is_that_of_the_same_networks_in_the_cross_validation(tmp_path):
+    """Random networks, which see what they are shown: order of the inputs, orientation and grid are those of ``predict_family``."""
+    networks = write_networks(tmp_path / "networks", dict.fromkeys(FAMILIES, (None, None)))
+    images = make_patients(tmp_path / "images", 1)[0]["images"]
+    outputs = predict(networks, tmp_path, 0.5, images)
     for status in FAMILIES:
-        (other / status / "fold-1").mkdir(parents=True)
-        for name in ("model.weights.h5", "environment.json"):
-            (other / status / "fold-1" / name).write_bytes((models / "late" / "DWI-ADC" / "nonreperfused" / "fold-1" / name).read_bytes())
-    (other / "reperfused" / "fold-1" / "model.weights.h5").write_bytes(b"another")
+        parts = []
+        for fold in (1, 2):
+            weights = {fold: networks / "late" / "DWI-ADC" / status / f"fold-{fold}" / "model.weights.h5"}
+            folds = {"folds": [{"fold": fold, "test": ["sub-00"]}]}
+            predict_family(folds, weights, {"sub-00": images}, INPUTS, "late", 32, SETTINGS, 0.5, tmp_path / f"{status}{fold}")
+            parts.append(nib.load(tmp_path / f"{status}{fold}" / "sub-00_space-reference_label-lesion_probseg.nii.gz"))
+        mean = np.mean([part.get_fdata() for part in parts], axis=0)
+        assert np.ptp(mean) > 0.05 and not np.allclose(mean, mean[::-1], atol=0.01)
+        np.testing.assert_allclose(nib.load(outputs[status][0]).get_fdata(), mean, atol=1e-6)
+        np.testing.assert_allclose(nib.load(outputs[status][0]).affine, parts[0].affine)
+
+
+def test_weights_of_another_record_are_refused(networks, copied, tmp_path):
+    (copied / "reperfused" / "fold-1" / "model.weights.h5").write_bytes(b"another")
     with pytest.raises(InputError, match="not the weights that"):
-        predicted(tmp_path, tmp_path / "new", 0.5)
+        predict(copied.parents[1], tmp_path, 0.5, make_patients(tmp_path, 1)[0]["images"])
 
 
 @pytest.fixture
@@ -150,7 +227,7 @@ def patient(tmp_path):
         mask = name in ("reperfused", "nonreperfused", "diffusion_lesion", "brain_mask")
         side = {"LesionSource": "automatic"} if name == "diffusion_lesion" else {}
         if name in FAMILIES:
-            side = {"ModelVolumesMl": [70.0, 95.0, 60.0], "Models": ["a" * 64, "b" * 64, "c" * 64], "TrainedOnSimulatedPatients": False}
+            side = {"NetworkVolumesMl": [70.0, 95.0, 60.0], "Networks": ["a" * 64, "b" * 64, "c" * 64], "TrainedOnSimulatedPatients": False}
             side |= {"TrainingPatients": 74, "Fusion": "late", "Inputs": INPUTS}
         write_image(files[name], data, affine, side, dtype=np.uint8 if mask else np.float32)
     quality = tmp_path / "quality.json"
@@ -163,8 +240,14 @@ def test_numbers_of_a_patient(patient, tmp_path):
     measure_new_patient("sub-1", files, 6.0, quality, tmp_path / "numbers.json")
     write_new_patients([tmp_path / "numbers.json"], tmp_path / "table.tsv")
     (row,) = read_table(tmp_path / "table.tsv").to_dict("records")
-    expected = {"volume_reperfused_ml": 80, "volume_nonreperfused_ml": 240, "spared_ml": 160, "lowest_reperfused_ml": 60, "highest_reperfused_ml": 95}
-    expected |= {"dsc_between_models": 2 * 80 / (80 + 240), "mismatch_reperfused_ml": 40, "mismatch_nonreperfused_ml": 360, "quality_flags": 1}
+    expected = {
+        "volume_reperfused_ml": 80,
+        "volume_nonreperfused_ml": 240,
+        "salvageable_ml": 160,
+        "lowest_reperfused_ml": 60,
+        "highest_reperfused_ml": 95,
+    }
+    expected |= {"dsc_between_predictions": 2 * 80 / (80 + 240), "mismatch_reperfused_ml": 40, "mismatch_nonreperfused_ml": 360, "quality_flags": 1}
     assert {name: row[name] for name in expected} == pytest.approx(expected)
     # The DSC is 0.5, not below it.
     assert (row["participant_id"], row["responder"], row["diffusion_lesion_source"], row["trained_on_simulated"]) == (
@@ -188,7 +271,7 @@ def test_images_on_another_grid_are_refused(patient, tmp_path):
 )
 def test_page_says_what_is_predicted_and_warns_of_what_is_simulated(patient, tmp_path, simulated, trained_on_simulated, warning):
     files, quality = patient
-    side = tmp_path / "reperfused.json"
+    side = tmp_path / "nonreperfused.json"  # one that was is enough
     write_json(side, json.loads(side.read_text()) | {"TrainedOnSimulatedPatients": trained_on_simulated})
     write_new_patient("sub-1", files, 6.0, simulated, quality, tmp_path / "numbers.json", tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -241,9 +324,39 @@ def test_simulation_without_patients_is_refused(config):
         check_config(config)
 
 
-def test_new_patients_beside_trained_ones_are_refused(config, dataset):
-    """sub-01 would be predicted by models whose training the row of sub-02 belongs to."""
+def new_dataset(config, dataset, **roles):
+    """Configure the two patients of ``dataset``, sub-01 (hibiscus) and sub-02 (iknow)."""
     config["dataset"] |= {"path": str(dataset), "simulated": False}
-    config["cohorts"]["hibiscus"] |= NEW
-    with pytest.raises(InputError, match=r"role new \(sub-01, \.\.\.\) beside patients to train on or test \(sub-02, \.\.\.\)"):
+    for cohort, role in roles.items():
+        config["cohorts"][cohort] |= NEW if role == "new" else {"role": role, "reperfusion": "none"}
+
+
+def test_new_patients_beside_trained_ones_are_refused(config, dataset):
+    new_dataset(config, dataset, hibiscus="new")
+    with pytest.raises(InputError, match="patients of role new beside patients to train on or test"):
+        Plan(config)
+
+
+def test_left_out_new_patients_leave_no_training_behind(config, dataset):
+    """Whatever is left out for faults, a dataset with new patients is not one to train on."""
+    patient_files(dataset, "sub-01")["dwi"].unlink()
+    new_dataset(config, dataset, hibiscus="new", iknow="none")
+    config["dataset"]["faults"] = "exclude"
+    with pytest.raises(InputError, match="no new patient is left"):
+        Plan(config, announce=False)
+    config["cohorts"]["iknow"] |= {"role": "training", "reperfusion": "h3_perfusion"}
+    with pytest.raises(InputError, match="patients of role new beside patients to train on or test"):
+        Plan(config, announce=False)
+
+
+def test_networks_must_be_given_and_lie_elsewhere(config, dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    new_dataset(config, dataset, hibiscus="new", iknow="none")
+    with pytest.raises(InputError, match=r"new_patients\.models: not given"):
+        Plan(config)
+    config["new_patients"]["models"] = "results/models"
+    with pytest.raises(InputError, match=r"the networks lie in the results/ that this run would write to"):
+        Plan(config)
+    config["new_patients"]["models"] = "../else{where}"
+    with pytest.raises(InputError, match=r"new_patients\.models: .* holds braces"):
         Plan(config)

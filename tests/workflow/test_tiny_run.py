@@ -72,11 +72,12 @@ def test_same_numbers_from_the_dataset_alone_without_truth_and_no_header_text(fi
     assert said_in(tmp_path / "results") == said_in(tmp_path / "logs") == []
 
 
-def test_new_patients_are_predicted_by_the_models_of_the_run(finished, snakemake):
-    """In a folder of their own, without training; the numbers are those of the files that they stand beside."""
+def test_new_patients_are_predicted_by_the_networks_of_the_run(finished, snakemake):
+    """In a folder of their own, without training; the tiny networks are sure of nothing, hence the low threshold."""
     folder = finished[0] / "new_patients"
-    overlays = ("tests/config/tiny.yaml", "config/new_patients.yaml")
-    done = snakemake(folder, overlays=overlays)
+    overlays, low = ("tests/config/tiny.yaml", "config/new_patients.yaml"), {"evaluation": {"probability_threshold": 0.34}}
+    folder.mkdir()
+    done = snakemake(folder, overlays=overlays, config=low)
     assert done.returncode == 0, done.stdout[-6000:]
     assert "Training" not in done.stdout and "results/new_patients.tsv" in done.stdout
     table = pd.read_csv(folder / "results/new_patients.tsv", sep="\t").set_index("participant_id")
@@ -87,13 +88,19 @@ def test_new_patients_are_predicted_by_the_models_of_the_run(finished, snakemake
         kinds = [f"{status}_{kind}" for status in ("nonreperfused", "reperfused") for kind in ("mask", "probseg")]
         stems = [f"{name}_space-{space}_label-lesion_desc-{kind}" for space in ("dwi", "reference") for kind in kinds]
         assert sorted(path.name for path in place.iterdir()) == sorted(stem + ending for stem in stems for ending in (".json", ".nii.gz"))
-        mask = nib.load(place / f"{name}_space-reference_label-lesion_desc-nonreperfused_mask.nii.gz")
-        volume_ml = float(np.asarray(mask.dataobj).sum() * np.prod(mask.header.get_zooms()) / 1000)
-        assert row["volume_nonreperfused_ml"] == pytest.approx(volume_ml)
-        native = nib.load(place / f"{name}_space-dwi_label-lesion_desc-reperfused_probseg.nii.gz")
-        assert native.shape == nib.load(folder / f"results/dataset/{name}/ses-baseline/dwi/{name}_ses-baseline_dwi.nii.gz").shape[:3]
-    done = snakemake(folder, overlays=overlays)
+        for status in ("reperfused", "nonreperfused"):
+            stem = f"{name}_space-{{}}_label-lesion_desc-{status}_mask"
+            mask, native = (nib.load(place / f"{stem.format(space)}.nii.gz") for space in ("reference", "dwi"))
+            volumes = [float(np.asarray(one.dataobj).sum() * np.prod(one.header.get_zooms()) / 1000) for one in (mask, native)]
+            assert row[f"volume_{status}_ml"] == pytest.approx(volumes[0])
+            assert volumes[0] > 100 and volumes[1] == pytest.approx(volumes[0], rel=0.05)
+            side = json.loads((place / f"{stem.format('dwi')}.json").read_text(encoding="utf-8"))
+            assert side["VolumeMl"] == pytest.approx(volumes[1]) and "NetworkVolumesMl" not in side
+            assert native.shape == nib.load(folder / f"results/dataset/{name}/ses-baseline/dwi/{name}_ses-baseline_dwi.nii.gz").shape[:3]
+    done = snakemake(folder, overlays=overlays, config=low)
     assert done.returncode == 0 and "Nothing to be done" in done.stdout, done.stdout
+    done = snakemake(folder, overlays=overlays, options=("--lint",))
+    assert done.returncode == 0, done.stdout
     done = snakemake(folder, overlays=overlays, options=("-n",), config={"images": {"normalisation": "robust"}})
     assert done.returncode != 0 and "Traceback" not in done.stdout, done.stdout
     assert "trained on images prepared with images.normalisation minmax (here robust)" in done.stdout

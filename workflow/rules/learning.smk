@@ -68,7 +68,7 @@ rule train:
         settings=plan.training_settings(),
         checkpoints="results/checkpoints",
         events="results/tensorboard",
-        preparation=plan.preparation(),
+        preparation=plan.preparation("test", "training"),
         code=plan.code("train.py"),
     message:
         "Training {wildcards.fusion} fusion of {wildcards.inputs} on {wildcards.training_set} patients, fold {wildcards.fold}"

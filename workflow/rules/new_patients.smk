@@ -1,4 +1,4 @@
-"""New patients: the infarct predicted with and without reperfusion by models that were trained before."""
+"""New patients: the infarct predicted with and without reperfusion by networks that were trained before."""
 
 NEW = "results/new_patients/{participant}/{participant}_space-reference_label-lesion_desc-"
 NEW_NATIVE = "results/new_patients/{participant}/{participant}_space-dwi_label-lesion_desc-{training_set}_"
@@ -23,8 +23,8 @@ use rule lesions as diffusion_lesion_mask with:
 
 rule predict_new_patient:
     input:
-        weights=[str(folder / "model.weights.h5") for folders in plan.models.values() for folder in folders],
-        records=[str(folder / "environment.json") for folders in plan.models.values() for folder in folders],
+        weights=[str(network.folder / "model.weights.h5") for networks in plan.networks.values() for network in networks],
+        records=[str(network.folder / "environment.json") for networks in plan.networks.values() for network in networks],
         DWI=NORMALISED.replace("{image}", "DWI"),
         ADC=NORMALISED.replace("{image}", "ADC"),
         Tmax=NORMALISED.replace("{image}", "Tmax"),
@@ -33,6 +33,8 @@ rule predict_new_patient:
     output:
         reperfused=f"{NEW}reperfused_mask.nii.gz",
         nonreperfused=f"{NEW}nonreperfused_mask.nii.gz",
+        reperfused_side=f"{NEW}reperfused_mask.json",
+        nonreperfused_side=f"{NEW}nonreperfused_mask.json",
         probability_reperfused=f"{NEW}reperfused_probseg.nii.gz",
         probability_nonreperfused=f"{NEW}nonreperfused_probseg.nii.gz",
     log:
@@ -46,7 +48,9 @@ rule predict_new_patient:
         mem_mb=plan.memory(2000),
         runtime=10,
     params:
-        models={name: [str(folder) for folder in folders] for name, folders in plan.models.items()},
+        networks={name: [str(network.folder) for network in networks] for name, networks in plan.networks.items()},
+        # Files that were copied keep their times: older networks in the place of others must predict again.
+        sha256=[network.weights_sha256 for networks in plan.networks.values() for network in networks],
         settings={key: config["training"][key] for key in ("backend", "batch_size")},
         threshold=config["evaluation"]["probability_threshold"],
         position=plan.position,
@@ -69,9 +73,7 @@ use rule native as native_new_patient with:
     log:
         "logs/new_patients/{participant}_{training_set}_native.log",
     params:
-        stem=f"{NEW}{{training_set}}_",
-        position=plan.position,
-        code=plan.code("native.py"),
+        stem=None,
 
 
 rule new_patient:
@@ -80,6 +82,7 @@ rule new_patient:
         nonreperfused=f"{NEW}nonreperfused_mask.nii.gz",
         probability_reperfused=f"{NEW}reperfused_probseg.nii.gz",
         probability_nonreperfused=f"{NEW}nonreperfused_probseg.nii.gz",
+        side_files=[f"{NEW}reperfused_mask.json", f"{NEW}nonreperfused_mask.json"],
         dwi="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_DWI.nii.gz",
         tmax=TMAX,
         diffusion_lesion=DIFFUSION_LESION,

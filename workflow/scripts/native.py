@@ -4,5 +4,6 @@ from finalinfarct.door import door
 from finalinfarct.imaging.registration import write_native
 
 with door(snakemake):
-    predicted = [f"{snakemake.params.stem}{kind}.nii.gz" for kind in ("mask", "probseg")]
-    write_native(*predicted, snakemake.input.dwi, snakemake.input.inverse or None, snakemake.output.mask, snakemake.output.probability)
+    files, stem, out = snakemake.input, snakemake.params.get("stem"), snakemake.output
+    predicted = [f"{stem}{kind}.nii.gz" for kind in ("mask", "probseg")] if stem else [files.mask, files.probability]
+    write_native(*predicted, files.dwi, files.inverse or None, out.mask, out.probability)

@@ -22,8 +22,8 @@ COLUMNS = (
     "volume_nonreperfused_ml",
     "lowest_nonreperfused_ml",
     "highest_nonreperfused_ml",
-    "spared_ml",
-    "dsc_between_models",
+    "salvageable_ml",
+    "dsc_between_predictions",
     "responder",
     "mismatch_reperfused_ml",
     "mismatch_nonreperfused_ml",
@@ -48,7 +48,7 @@ def measure_new_patient(participant, files, tmax_threshold_s, quality, output):
     quality : str or Path
         JSON of ``imaging.quality.measure_quality``: how many flags it has.
     output : str or Path
-        JSON with the keys ``COLUMNS``, volumes in ml. ``lowest`` and ``highest`` are of the models of the folds alone. ``spared_ml`` is predicted as
+        JSON with the keys ``COLUMNS``, volumes in ml. ``lowest`` and ``highest`` are of single networks. ``salvageable_ml`` is predicted as
         infarct without reperfusion and not with it. ``responder`` (yes or no) as in ``evaluation.responders``. ``mismatch_*``: the mismatch model
         with and without reperfusion.
 
@@ -67,18 +67,19 @@ def measure_new_patient(participant, files, tmax_threshold_s, quality, output):
     tmax = np.asarray(images["tmax"].dataobj)
     volume_ml = voxel_volume_ml(first.affine)
     numbers = {"participant_id": participant}
+    sides = {name: read_sidecar(files[name]) for name in STATUSES}
     for name in STATUSES:
-        side = read_sidecar(files[name])
+        side = sides[name]
         numbers[f"volume_{name}_ml"] = float(predicted[name].sum() * volume_ml)
-        numbers[f"lowest_{name}_ml"], numbers[f"highest_{name}_ml"] = min(side["ModelVolumesMl"]), max(side["ModelVolumesMl"])
+        numbers[f"lowest_{name}_ml"], numbers[f"highest_{name}_ml"] = min(side["NetworkVolumesMl"]), max(side["NetworkVolumesMl"])
         rule = mismatch_prediction(core, tmax, brain, name == "reperfused", tmax_threshold_s)
         numbers[f"mismatch_{name}_ml"] = float(rule.sum() * volume_ml)
-    numbers["spared_ml"] = float((predicted["nonreperfused"] & ~predicted["reperfused"]).sum() * volume_ml)
-    numbers["dsc_between_models"] = float(overlap_metrics(predicted["reperfused"], predicted["nonreperfused"])["dsc"])
+    numbers["salvageable_ml"] = float((predicted["nonreperfused"] & ~predicted["reperfused"]).sum() * volume_ml)
+    numbers["dsc_between_predictions"] = float(overlap_metrics(predicted["reperfused"], predicted["nonreperfused"])["dsc"])
     numbers["responder"] = "yes" if is_responder(predicted["reperfused"], predicted["nonreperfused"]) else "no"
     numbers["diffusion_lesion_source"] = read_sidecar(files["diffusion_lesion"]).get("LesionSource", "unknown")
     numbers["quality_flags"] = len(json.loads(Path(quality).read_text(encoding="utf-8"))["flags"])
-    numbers["trained_on_simulated"] = "yes" if read_sidecar(files["reperfused"])["TrainedOnSimulatedPatients"] else "no"
+    numbers["trained_on_simulated"] = "yes" if any(side["TrainedOnSimulatedPatients"] for side in sides.values()) else "no"
     write_json(output, {name: numbers[name] for name in COLUMNS})
 
 

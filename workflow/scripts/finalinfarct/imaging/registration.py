@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from finalinfarct.dataset.files import UNWRITABLE, whole
-from finalinfarct.dataset.images import read_image, read_sidecar, voxel_sizes, write_image
+from finalinfarct.dataset.images import read_image, read_sidecar, voxel_sizes, voxel_volume_ml, write_image
 from finalinfarct.dataset.orientation import FEWEST_VOXELS
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.grids import upsampled_grid
@@ -229,5 +229,9 @@ def write_native(mask, probability, dwi, inverse, mask_out, probability_out):
     grid = read_image(dwi)
     for path, output, label in ((mask, mask_out, True), (probability, probability_out, False)):
         values = resample_array(read_image(path, ndim=3), grid.shape[:3], grid.affine, inverse, label)
-        side = read_sidecar(path) | {"SpatialReference": Path(dwi).name, "Interpolation": "nearest neighbour" if label else "linear"}
+        side = {key: value for key, value in read_sidecar(path).items() if not key.endswith("VolumesMl")}
+        side |= {"SpatialReference": Path(dwi).name, "Interpolation": "nearest neighbour" if label else "linear"}
+        if label:
+            # of this grid, which differs by rounding
+            side["VolumeMl"] = float((values > 0.5).sum() * voxel_volume_ml(grid.affine))
         write_image(output, values, grid.affine, side, dtype=np.uint8 if label else np.float32)

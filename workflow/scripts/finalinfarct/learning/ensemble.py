@@ -1,8 +1,10 @@
-"""Prediction for patients whom no model has seen: the mean over the models of all folds, for each reperfusion status."""
+"""Prediction for patients whom no network has seen: the mean over the networks of all folds, for each reperfusion status."""
 
 import json
 import logging
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,10 +17,32 @@ from finalinfarct.learning.prediction import check_weights, load_weights, predic
 log = logging.getLogger(__name__)
 
 WEIGHTS, RECORD = "model.weights.h5", "environment.json"
+NEEDED = {
+    "fusion": str,
+    "inputs": list,
+    "training_set": str,
+    "fold": int,
+    "folds": int,
+    "matrix": int,
+    "settings": dict,
+    "sha256": dict,
+    "patients": dict,
+    "preparation": dict,
+    "weights_sha256": str,
+}
+# Networks that answer together come from one run.
+OF_ONE_RUN = ("folds", "settings", "sha256", "preparation")
 
 
-def find_models(folder, families, preparation):
-    """Find the trained models that predict new patients, and refuse those that were trained on images prepared in another way.
+class Network(NamedTuple):
+    """A trained network: its folder, with ``model.weights.h5`` and ``environment.json``, and the SHA-256 of its weights."""
+
+    folder: Path
+    weights_sha256: str
+
+
+def find_networks(folder, families, preparation, participants):
+    """Find the trained networks that predict new patients; refuse a set that is not whole, not of one run, or not for these patients.
 
     Parameters
     ----------
@@ -27,60 +51,117 @@ def find_models(folder, families, preparation):
     families : dict of str to (str, str, str)
         Fusion, inputs (joined by hyphens) and training set of each family, by training set.
     preparation : dict
-        What the images of the new patients go through: ``images`` and ``perfusion``, as the configuration has them.
+        What the images of the new patients go through: ``images`` and ``perfusion`` as the configuration has them, ``references`` (list of
+        [reference, registration]) and ``maps`` (list of ``computed`` and ``given``) that occur.
+    participants : iterable of str
+        The new patients.
 
     Returns
     -------
-    dict of str to list of Path
-        Folder of every fold's model, with ``model.weights.h5`` and ``environment.json``, by training set.
+    dict of str to list of Network
+        The network of every fold, by training set.
 
     Raises
     ------
     InputError
-        A family has no model, a model lacks a file, or its images were prepared otherwise.
+        Names the file and what is wrong with it, or the patient who trained a network.
     """
-    models = {}
+    folder = Path(folder).expanduser().resolve()
+    found, first = {}, None
     for name, family in families.items():
-        place = Path(folder, *family)
-        models[name] = sorted(place.glob("fold-*"), key=lambda path: (len(path.name), path.name))
-        if not models[name]:
-            raise InputError(place, "no trained model", "train the models first, or set new_patients.models to results/models of the run that did")
-        for model in models[name]:
-            for file in (WEIGHTS, RECORD):
-                if not (model / file).is_file():
-                    raise InputError(model / file, "the file does not exist", "copy the models whole, or train them again")
-            _check_preparation(model / RECORD, preparation)
-    return models
-
-
-def _check_preparation(path, preparation):
-    """InputError where the record of a training names other steps of preparation than these."""
-    trained = _read_record(path).get("preparation", {})
-    for section in ("images", "perfusion"):
-        given, wanted = preparation[section], trained.get(section, {})
-        other = sorted(key for key in {*given, *wanted} if given.get(key) != wanted.get(key))
-        if other:
-            found = ", ".join(f"{section}.{key} {wanted.get(key, 'not recorded')} (here {given.get(key)})" for key in other)
-            raise InputError(path, f"trained on images prepared with {found}", "use the configuration that the models were trained with")
+        place = folder.joinpath(*family)
+        numbered = {int(path.name.removeprefix("fold-")): path for path in place.glob("fold-*") if re.fullmatch(r"fold-[0-9]+", path.name)}
+        if not numbered:
+            raise InputError(
+                place, "no trained network", "train the networks first, or set new_patients.models to results/models of the run that did"
+            )
+        found[name] = []
+        for number, path in sorted(numbered.items()):
+            record = _read_record(path / RECORD)
+            first = first or (path / RECORD, record)
+            _check_place(path / RECORD, record, family, number)
+            _check_run(path / RECORD, record, *first)
+            if not (path / WEIGHTS).is_file():
+                raise InputError(path / WEIGHTS, "the file does not exist", "copy the folder of the networks whole")
+            _check_patients(path / RECORD, record, participants)
+            found[name].append(Network(path, record["weights_sha256"]))
+        absent = sorted(set(range(1, record["folds"] + 1)) - set(numbered))
+        if absent:
+            raise InputError(place, f"no network of fold {absent[0]} of {record['folds']}", "wait until all are trained, or copy the folder whole")
+    _check_preparation(*first, preparation)
+    return found
 
 
 def _read_record(path):
-    """Content of an ``environment.json``."""
+    """Content of an ``environment.json``, with all that is needed of it."""
+    if not path.is_file():
+        raise InputError(path, "the file does not exist", "copy the folder of the networks whole")
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as fault:
-        raise InputError(path, f"not valid JSON ({fault})", "copy the models again") from None
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as fault:
+        raise InputError(path, f"not valid JSON ({fault})", "copy the networks again") from None
+    absent = [key for key, kind in NEEDED.items() if not isinstance(record, dict) or not isinstance(record.get(key), kind)]
+    if absent:
+        raise InputError(path, f"no record of a training that predicts new patients: {', '.join(absent)} missing", "train with this version")
+    return record
 
 
-def predict_new_patient(models, images, backend, batch_size, threshold, outputs, threads=1):
+def _check_place(path, record, family, number):
+    """InputError where a record is that of another network than the folder says, or of one that cannot be."""
+    told = (record["fusion"], "-".join(map(str, record["inputs"])), record["training_set"], record["fold"])
+    if told != (*family, number):
+        found = "{} fusion of {}, trained on {} patients, fold {}".format(*told)
+        raise InputError(path, f"the record of another network ({found})", "remove what was copied or renamed, and copy the networks again")
+
+
+def _check_run(path, record, first_path, first):
+    """InputError where two networks are of different runs."""
+    other = [key for key in OF_ONE_RUN if record[key] != first[key]]
+    if other:
+        raise InputError(path, f"of another run than {first_path} ({', '.join(other)} differ)", "remove what an earlier run left, or train again")
+
+
+def _check_patients(path, record, participants):
+    """InputError where a new patient took part in the training; identifiers are all that is compared."""
+    seen = {name for members in record["patients"].values() for name in members}
+    known = sorted(seen.intersection(participants))
+    if known:
+        raise InputError(
+            path, f"trained on {known[0]}, who is to be predicted", "leave out patients of the training; their predictions are in its run"
+        )
+
+
+def _check_preparation(path, record, preparation):
+    """InputError where images went through other steps in the training than they do here."""
+    trained, other = record["preparation"], []
+    sections = ["images"] + ["perfusion"] * ("computed" in preparation["maps"])
+    for section in sections:
+        given, wanted = preparation[section], trained.get(section) or {}
+        keys = sorted(key for key in {*given, *wanted} if given.get(key) != wanted.get(key))
+        other += [f"{section}.{key} {wanted.get(key, 'not recorded')} (here {given.get(key)})" for key in keys]
+    for section, words in (("references", "reference and registration"), ("maps", "perfusion maps")):
+        wanted = trained.get(section) or []
+        strange = [one for one in preparation[section] if one not in wanted]
+        if strange:
+            seen, here = (" or ".join(_words(one) for one in some) for some in (wanted, strange))
+            other.append(f"{words} {seen or 'not recorded'} (here {here})")
+    if other:
+        raise InputError(path, f"trained on images prepared with {', '.join(other)}", "use the configuration that the networks were trained with")
+
+
+def _words(value):
+    return value if isinstance(value, str) else " ".join(value)
+
+
+def predict_new_patient(networks, images, backend, batch_size, threshold, outputs, threads=1):
     """Predict the infarct of one patient for each reperfusion status.
 
-    The lesion probability is the mean over the models of a status; a voxel is predicted as infarct where it reaches the threshold.
+    The lesion probability is the mean over the networks of a status; a voxel is predicted as infarct where it reaches the threshold.
 
     Parameters
     ----------
-    models : dict of str to list of path
-        Folders of the models by training set (``find_models``).
+    networks : dict of str to list of path
+        Folders of the networks by training set (``find_networks``).
     images : dict of str to path
         Normalised image, (X, Y, Z), by input.
     backend : str
@@ -90,8 +171,8 @@ def predict_new_patient(models, images, backend, batch_size, threshold, outputs,
     threshold : float
         See above.
     outputs : dict of str to (path, path)
-        Probability map (float32) and mask (uint8) by training set. Their side files name the models by the SHA-256 of their weights, say how
-        much each model alone predicts (ml), and whether they were trained on simulated patients.
+        Probability map (float32) and mask (uint8) by training set. Their side files name the networks by the SHA-256 of their weights, say how
+        much each network alone predicts (ml, on this grid), and whether they were trained on simulated patients.
     threads : int
         CPU threads.
 
@@ -103,8 +184,8 @@ def predict_new_patient(models, images, backend, batch_size, threshold, outputs,
     # On the CPU, as all predictions.
     step = load_step(backend)
     step.configure(threads, 0)
-    for training_set, folders in models.items():
-        records = [_read_record(folder / RECORD) for folder in map(Path, folders)]
+    for training_set, folders in networks.items():
+        records = [_read_record(Path(folder) / RECORD) for folder in folders]
         first = records[0]
         network = network_from_settings(first["fusion"], first["inputs"], first["matrix"], first["settings"])
         infer = step.make_inference(network)
@@ -119,14 +200,14 @@ def predict_new_patient(models, images, backend, batch_size, threshold, outputs,
             "Fusion": first["fusion"],
             "Inputs": first["inputs"],
             "TrainingSet": training_set,
-            "TrainedOnSimulatedPatients": first["preparation"]["simulated"],
-            "TrainingPatients": len({name for record in records for name in record["patients"]["training"]}),
-            "Models": [record["weights_sha256"] for record in records],
-            "ModelVolumesMl": [float(predicted_mask(part, threshold).sum() * volume_ml) for part in maps],
+            "TrainedOnSimulatedPatients": any(record["preparation"].get("simulated", True) for record in records),
+            "TrainingPatients": len({name for record in records for name in record["patients"].get("training", [])}),
+            "Networks": [record["weights_sha256"] for record in records],
+            "NetworkVolumesMl": [float(predicted_mask(part, threshold).sum() * volume_ml) for part in maps],
         }
         mask = predicted_mask(mean, threshold)
-        described = "of the final infarct, mean over the models of all folds"
+        described = "of the final infarct, mean over the networks of all folds"
         write_image(outputs[training_set][0], mean, affine, about | {"Description": f"Probability {described}"})
         mask_about = about | {"Description": "Predicted final infarct", "Threshold": float(threshold), "VolumeMl": float(mask.sum() * volume_ml)}
         write_image(outputs[training_set][1], mask, affine, mask_about, dtype=np.uint8)
-        log.info("%s models (%d): %.1f ml of infarct", training_set, len(maps), mask.sum() * volume_ml)
+        log.info("networks of %s patients (%d): %.1f ml of infarct", training_set, len(maps), mask.sum() * volume_ml)

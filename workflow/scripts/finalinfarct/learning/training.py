@@ -96,7 +96,8 @@ def train(
     with memory_faults_named():
         step = load_step(settings["backend"], settings["slots_per_gpu"])
         begin = time.perf_counter()  # after what it may have waited for a GPU
-        members = find_fold(read_folds(folds), fold)["training_sets"][training_set]
+        drawn = read_folds(folds)
+        members = find_fold(drawn, fold)["training_sets"][training_set]
         data = {part: load_slices(slices, members[part], inputs) for part in ("training", "validation")}
         found = data["training"][0].shape[1:3]
         if found != (matrix, matrix):
@@ -142,6 +143,7 @@ def train(
         "processor": processor_name(),
         "threads": int(threads),
         "trainable_parameters": count_parameters(network),
+        "folds": len(drawn["folds"]),
         "preparation": preparation,
         "patients": members,
         "slices": counts,

@@ -102,8 +102,9 @@ def _plain(fault):
 def _cross_checks(config):
     """Faults that no schema can express."""
     faults, path = [], config["dataset"]["path"]
-    if set(path) & set("{}") or not path.isprintable():
-        faults.append(f"dataset.path: {path!r} holds braces or unprintable characters, which cannot stand in a rule; rename the folder")
+    for key, folder in (("dataset.path", path), ("new_patients.models", config["new_patients"]["models"] or "")):
+        if set(folder) & set("{}") or not (folder.isprintable()):
+            faults.append(f"{key}: {folder!r} holds braces or unprintable characters, which cannot stand in a rule; rename the folder")
     if config["dataset"]["simulated"]:
         if Path("results") not in Path(path).parents or ".." in Path(path).parts:
             faults.append(
@@ -114,8 +115,8 @@ def _cross_checks(config):
                 faults.append(f"simulation.cohorts.{name}: not configured under cohorts; add cohorts.{name}")
             elif (config["cohorts"][name]["reperfusion"] == "h3_perfusion") != cohort["h3_perfusion"]:
                 faults.append(f"simulation.cohorts.{name}.h3_perfusion must be true exactly when cohorts.{name}.reperfusion is h3_perfusion")
-            elif (config["cohorts"][name]["final_lesion"] == "followup") != (cohort["followup_day"] is not None):
-                faults.append(f"simulation.cohorts.{name}.followup_day must be given exactly when cohorts.{name}.final_lesion is followup")
+            elif (config["cohorts"][name]["final_lesion"] == "none") != (cohort["followup_day"] is None):
+                faults.append(f"simulation.cohorts.{name}.followup_day must be null exactly when cohorts.{name}.final_lesion is none")
             if cohort["reperfused"] > cohort["patients"]:
                 faults.append(f"simulation.cohorts.{name}.reperfused: {cohort['reperfused']} of {cohort['patients']} patients")
         if not any(cohort["patients"] for cohort in config["simulation"]["cohorts"].values()):

@@ -14,7 +14,7 @@ from finalinfarct.dataset.memory import CheckMemory, image_settings, remembered_
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import check_method
 from finalinfarct.learning.devices import EXECUTION
-from finalinfarct.learning.ensemble import find_models
+from finalinfarct.learning.ensemble import find_networks
 from finalinfarct.plan.code import analysis_sources, code_hash, door_hashes
 from finalinfarct.plan.config import check_config
 from finalinfarct.simulation.naming import participant_ids
@@ -68,13 +68,13 @@ class Plan:
         Numbers of the folds, from 1.
     found_by_steps : list of tuple
         Faults of patients' images that earlier runs met when they read the voxels.
-    models : dict of str to list of Path
-        Folders of the trained models that predict new patients, by training set; empty where there is no such patient.
+    networks : dict of str to list of Network
+        The trained networks that predict new patients, by training set; empty where there is no such patient.
 
     Raises
     ------
     InputError
-        Faults of the configuration, of the dataset (all at once), of the models for new patients, or FSL asked for and not installed.
+        Faults of the configuration, of the dataset (all at once), of the networks for new patients, or FSL asked for and not installed.
     """
 
     def __init__(self, config, announce=True):
@@ -84,6 +84,8 @@ class Plan:
         self.simulated = config["dataset"]["simulated"]
         self.root = Path(config["dataset"]["path"])
         self.found_by_steps = []
+        # Cohorts with patients, also such as are left out for faults: what the run is for must not hang on these.
+        self._listed = set()
         self.patients = self._simulated_patients() if self.simulated else self._given_patients(announce)
         self.families = model_families()
         self.folds = list(range(1, config["folds"]["number"] + 1))
@@ -91,23 +93,36 @@ class Plan:
         self.sources = analysis_sources()
         # A patient's files are asked for by a dozen rules, and each time looked for on the disk.
         self.files = cache(partial(patient_files, self.root))
-        self.models = self._models_for_new_patients()
+        self.networks = self._networks_for_new_patients()
         self._positions = {name: number for number, name in enumerate(self.patients, start=1)}
 
     def _simulated_patients(self):
-        return {name: cohort for cohort, names in participant_ids(self.config["simulation"]).items() for name in names}
+        patients = {name: cohort for cohort, names in participant_ids(self.config["simulation"]).items() for name in names}
+        self._listed = set(patients.values())
+        return patients
 
-    def _models_for_new_patients(self):
-        new, others = self.with_role("new"), self.with_role("test", "training")
-        if not new:
+    def _networks_for_new_patients(self):
+        """The networks that predict the new patients, or none where the dataset has no such patients."""
+        roles = {self.config["cohorts"][cohort]["role"] for cohort in self._listed}
+        if "new" not in roles:
             return {}
-        if others:
-            found = f"patients of role new ({new[0]}, ...) beside patients to train on or test ({others[0]}, ...)"
-            raise InputError(self.root, found, "give new patients a dataset of their own: one more row here would train all models anew")
-        return find_models(self.config["new_patients"]["models"], self.shown_families(), self.preparation())
+        if roles & {"test", "training"}:
+            advice = "give new patients a dataset of their own: one more row here would train all networks anew"
+            raise InputError(self.root, "patients of role new beside patients to train on or test", advice)
+        new, folder = self.with_role("new"), self.config["new_patients"]["models"]
+        if not new:
+            raise InputError(self.root, "no new patient is left", "mend the dataset")
+        if folder is None:
+            advice = "set it to results/models of the run that trained the networks, as seen from the folder where snakemake works"
+            raise InputError("new_patients.models", "not given, and the dataset has new patients", advice)
+        if Path(folder).expanduser().resolve().is_relative_to(Path("results").resolve()):
+            advice = "work in another folder (--directory), where this run does not write over the results of the training"
+            raise InputError(folder, "the networks lie in the results/ that this run would write to", advice)
+        return find_networks(folder, self.shown_families(), self.preparation("new"), new)
 
     def _given_patients(self, announce):
         patients, faults = check_dataset(self.root, self.config["cohorts"], CheckMemory(code_hash("check_dataset.py")))
+        self._listed = set(patients.values())
         self.found_by_steps = remembered_faults(self.root, patients, door_hashes, image_settings(self.config))
         faults += map(Fault._make, self.found_by_steps)
         if faults:
@@ -147,10 +162,18 @@ class Plan:
         """Return the settings of trainings that change what comes out of them."""
         return {key: value for key, value in self.config["training"].items() if key not in EXECUTION}
 
-    def preparation(self):
-        """Return what the images of a network went through, for the record of its training: a new patient's images must go through the same."""
-        images = {key: value for key, value in self.config["images"].items() if key != "brain_mask"}
-        return {"simulated": self.simulated, "images": images, "perfusion": self.config["perfusion"]}
+    def preparation(self, *roles):
+        """Return what the images of patients of these roles go through, for the record of trainings: a new patient's images must do the same."""
+        patients = self.with_role(*roles)
+        cohorts = [self.cohort(name) for name in patients]
+        return {
+            "simulated": self.simulated,
+            # masks of the brain by other means differ little
+            "images": {key: value for key, value in self.config["images"].items() if key != "brain_mask"},
+            "perfusion": self.config["perfusion"],
+            "references": sorted([*pair] for pair in {(cohort["reference"], cohort["registration"]) for cohort in cohorts}),
+            "maps": sorted({"computed" if self.has(name, "dsc") else "given" for name in patients}),
+        }
 
     def memory(self, first_mb):
         """Return a resource function: ``first_mb`` MB at the first attempt and as much more at each next, since memory may be what ended it."""
@@ -341,7 +364,7 @@ class Plan:
         tables = sorted(Path("results").glob("table*.md"))
         words = [path.read_text(encoding="utf-8") for path in tables if path.stem in ("table2", "table3")]
         words.append("Tables (.csv and .md): " + ", ".join(map(str, tables)) if tables else "No table was asked for.")
-        if self.models:
+        if self.networks:
             words = [f"Predicted infarcts of new patients: results/new_patients.tsv, and a page each in {Path('results/new_patients')}"]
         comparison = Path("results/paper_comparison.html")
         return "\n\n".join([*words, f"Beside the paper's numbers: {comparison}"] if comparison.exists() else words)

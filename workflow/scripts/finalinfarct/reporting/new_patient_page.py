@@ -31,14 +31,14 @@ SLICES, PANEL_MM, SCREEN_DPI = 6, 33.0, 165
 SHOWN_PROBABILITY = 0.05
 COURSES = {"reperfused": "with reperfusion", "nonreperfused": "without reperfusion"}
 SIMULATED_PATIENT = (SIMULATED, "The page shows what comes out for a patient; this one does not exist.")
-SIMULATED_MODELS = (
+SIMULATED_NETWORKS = (
     "Trained on simulated patients only: what is predicted here says nothing about this patient.",
     "Train on real patients first.",
 )
 HOW_TO_READ = (
     "How to read it. Blue outline: the diffusion lesion, the tissue that is damaged already. Tmax: orange and yellow tissue gets its blood late. "
     "Below, the probability of final infarct over DWI, from dark to bright; magenta outline: where it reaches the threshold. What lies inside the "
-    "lower outline alone is what reperfusion would spare, by these models. The patient's left is on the right.",
+    "lower outline alone is what reperfusion could salvage, by these networks. The patient's left is on the right.",
     "Good: both predictions lie in the territory of one artery and hold most of the diffusion lesion, and the lower one does not reach far beyond "
     "the late tissue. Bad: islands in the other hemisphere, in the ventricles or along the rim of the brain; then look at the quality page, since "
     "wrong images or an unusual patient mislead the networks.",
@@ -48,7 +48,8 @@ MISMATCH = (
     "addition. It knows no more than two thresholds, and is shown as the clinical reference."
 )
 SPREAD = (
-    "The networks of the folds were trained on overlapping patients, so the range of their volumes is less than the uncertainty of the prediction.",
+    "The prediction is the mean of the networks of all folds, so its volume can lie outside the range of the single ones. These were trained on "
+    "overlapping patients: their range is less than the uncertainty of the prediction. Volumes are measured on the grid of the networks.",
     "A responder, as in the paper, is a patient whose two predictions have a DSC below 0.5 and of whom the one without reperfusion is at least a "
     "fifth larger.",
 )
@@ -87,10 +88,10 @@ def write_new_patient(participant, files, tmax_threshold_s, simulated, quality, 
         ("Pictures", "".join(map(paragraph, HOW_TO_READ)) + picture),
         ("Numbers", _volumes(measured) + paragraph(MISMATCH) + _comparison(measured) + notes_list(SPREAD)),
         ("Image quality", _quality(participant, flags)),
-        ("Models", _models(about)),
+        ("Networks", _networks(about)),
     ]
     lead = (f"Infarct predicted from the baseline images, with and without reperfusion. {USE}",)
-    banner = SIMULATED_PATIENT if simulated else SIMULATED_MODELS if measured["trained_on_simulated"] == "yes" else None
+    banner = SIMULATED_PATIENT if simulated else SIMULATED_NETWORKS if measured["trained_on_simulated"] == "yes" else None
     write_text(html, page(participant, lead, sections, banner))
 
 
@@ -149,8 +150,8 @@ def _comparison(measured):
     """Sentence on the two predictions against each other."""
     answer = "a responder" if measured["responder"] == "yes" else "no responder"
     return paragraph(
-        f"{measured['spared_ml']:.1f} ml are predicted as infarct without reperfusion and not with it. The two predictions have a DSC of "
-        f"{measured['dsc_between_models']:.2f}: by the rule of the paper the patient is {answer}."
+        f"{measured['salvageable_ml']:.1f} ml are predicted as infarct without reperfusion and not with it. The two predictions have a DSC of "
+        f"{measured['dsc_between_predictions']:.2f}: by the rule of the paper the patient is {answer}."
     )
 
 
@@ -162,14 +163,14 @@ def _quality(participant, flags):
     return paragraph(f"{seen} It has flags; each can spoil the prediction:") + notes_list(flags)
 
 
-def _models(about):
-    """Table of the models of each course."""
+def _networks(about):
+    """Table of the networks of each course."""
     rows = [
         [
             cell(COURSES[name], "text"),
-            cell(f"{len(side['Models'])}, {side['Fusion']} fusion of {', '.join(side['Inputs'])}", "text"),
+            cell(f"{len(side['Networks'])}, {side['Fusion']} fusion of {', '.join(side['Inputs'])}", "text"),
             cell(f"{side['TrainingPatients']}{' simulated' if side['TrainedOnSimulatedPatients'] else ''}"),
-            cell(", ".join(digest[:12] for digest in side["Models"]), "text"),
+            cell(", ".join(digest[:12] for digest in side["Networks"]), "text"),
         ]
         for name, side in about.items()
     ]

@@ -40,8 +40,8 @@ HOW_TO_READ = (
     "Below, the probability of final infarct over DWI, from dark to bright; magenta outline: where it reaches the threshold. What lies inside the "
     "lower outline alone is what reperfusion could salvage, by these networks. The patient's left is on the right.",
     "Good: both predictions lie in the territory of one artery and hold most of the diffusion lesion, and the lower one does not reach far beyond "
-    "the late tissue. Bad: islands in the other hemisphere, in the ventricles or along the rim of the brain; then look at the quality page, since "
-    "wrong images or an unusual patient mislead the networks.",
+    "the late tissue. Bad: islands in the other hemisphere, in the ventricles, along the rim of the brain, or where Tmax is "
+    "black because nothing was measured; then look at the quality page, since wrong images or an unusual patient mislead the networks.",
 )
 MISMATCH = (
     "The mismatch model takes the diffusion lesion as the infarct after reperfusion, and without it all tissue with a Tmax above its threshold in "

@@ -51,13 +51,14 @@ def deconvolve(concentration, arterial_input, repetition_time_s, method="csvd", 
     rank[np.argsort(-size, kind="stable")] = np.arange(spectrum.size)
     inverse = functools.cache(lambda count: _inverse_matrix(spectrum, frames, rank < count))
     start_count = int(np.count_nonzero(size >= START_SHARE * size.max()))
+    waves = _waves(spectrum, frames, rank.argsort())
+    starts = range(0, len(curves), VOXELS_IN_CACHE)
+    parts = [curves[start : start + VOXELS_IN_CACHE] for start in starts]
+    counts = np.concatenate([_smooth_counts(part, inverse(start_count), waves, oscillation_index, start_count) for part in parts])
     residue = np.empty((len(curves), 2 * frames), np.float32)
-    for start in range(0, len(curves), VOXELS_IN_CACHE):
-        part = curves[start : start + VOXELS_IN_CACHE]
-        counts = _smooth_counts(part, inverse, spectrum.size, oscillation_index, start_count)
-        for count in np.unique(counts):
-            rows = np.flatnonzero(counts == count)
-            residue[start + rows] = part[rows] @ inverse(count)
+    for count in np.unique(counts):
+        rows = np.flatnonzero(counts == count)
+        residue[rows] = curves[rows] @ inverse(count)
     return residue
 
 
@@ -70,30 +71,53 @@ def _inverse_matrix(spectrum, frames, kept):
     return linalg.circulant(response).T[:frames].astype(np.float32)
 
 
-def _smooth_counts(curves, inverse, most, limit, start):
+def _waves(spectrum, frames, order):
+    """What each frequency adds to the pseudo-inverse, in this order: a matrix of rank two, as its factors (F, 2, N) and (F, 2N, 2)."""
+    waves = np.exp(2j * np.pi * np.outer(order, np.arange(2 * frames)) / (2 * frames))
+    # all but the first and the last stand in the transform for their negative, too
+    weight = np.where((order == 0) | (order == frames), 1, 2) / (2 * frames)
+    gain = np.divide(weight, spectrum[order], out=np.zeros(order.size, complex), where=spectrum[order] != 0)
+    seen, shown = waves[:, :frames], gain[:, None] * waves
+    return np.stack([seen.real, seen.imag], axis=1).astype(np.float32), np.stack([shown.real, shown.imag], axis=2).astype(np.float32)
+
+
+def _smooth_counts(curves, inverse, waves, limit, start):
     """How many frequencies (V,), largest of the arterial input first, can be kept with an oscillation index below the limit; at least one.
 
-    Counted by steps of one from ``start``: up while the index stays below the limit, else down until it falls below. As a rule the index grows with
-    the number of frequencies; in noisy voxels it may cross the limit more than once, and the border found is the next one from the start.
+    Counted by steps of one from ``start``, of which ``inverse`` is the matrix: up while the index stays below the limit, else down until it falls
+    below. As a rule the index grows with the number of frequencies; in noisy voxels it may cross the limit more than once, and the border found is
+    the next one from the start. A step adds or takes one frequency, which costs a fraction of a product with the whole matrix.
     """
+    seen, shown = waves
     counts = np.full(len(curves), start)
-    smooth = _is_smooth(curves, inverse(start), limit)
-    active, count = np.flatnonzero(smooth), start + 1
-    while active.size and count <= most:
-        active = active[_is_smooth(curves[active], inverse(count), limit)]
+    # time runs along the first axis, which makes sums over it fast
+    curves = np.ascontiguousarray(curves.T)
+    residue = inverse.T @ curves
+    smooth = oscillation(residue.T) < limit
+
+    def change(number, active):
+        """What a frequency adds to the residue functions of some voxels."""
+        return shown[number] @ (seen[number] @ curves).take(active, axis=1)
+
+    active = np.flatnonzero(smooth)
+    trial = residue.take(active, axis=1)
+    for count in range(start, len(seen)):
+        trial += change(count, active)
+        on = np.flatnonzero(oscillation(trial.T) < limit)
+        active, trial = active.take(on), trial.take(on, axis=1)
+        counts[active] = count + 1
+        if not on.size:
+            break
+    active = np.flatnonzero(~smooth)
+    trial = residue.take(active, axis=1)
+    for count in range(start - 1, 0, -1):
+        trial -= change(count, active)
         counts[active] = count
-        count += 1
-    active, count = np.flatnonzero(~smooth), start - 1
-    while active.size and count >= 1:
-        counts[active] = count
-        active = active[~_is_smooth(curves[active], inverse(count), limit)]
-        count -= 1
+        on = np.flatnonzero(oscillation(trial.T) >= limit)
+        active, trial = active.take(on), trial.take(on, axis=1)
+        if not on.size:
+            break
     return counts
-
-
-def _is_smooth(curves, inverse, limit):
-    """Whether the oscillation index is below the limit, (V,); time runs along the first axis of the product, which makes sums over it fast."""
-    return oscillation((inverse.T @ curves.T).T) < limit
 
 
 def oscillation(residue):

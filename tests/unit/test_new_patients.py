@@ -218,6 +218,7 @@ def patient(tmp_path):
         "diffusion_lesion": block(1),  # 40 ml
         "brain_mask": block(9),
         "tmax": block(10, 7.0),  # above 6 s also outside the brain
+        "cbf": block(10, 40.0) - block(1, 40.0),  # nothing measured in the first 40 ml
         "dwi": block(9, 500.0) + np.arange(10, dtype=np.float32)[:, None, None],
         "probability_reperfused": block(2, 0.9),
         "probability_nonreperfused": block(6, 0.7),
@@ -248,6 +249,7 @@ def test_numbers_of_a_patient(patient, tmp_path):
         "highest_reperfused_ml": 95,
     }
     expected |= {"dsc_between_predictions": 2 * 80 / (80 + 240), "mismatch_reperfused_ml": 40, "mismatch_nonreperfused_ml": 360, "quality_flags": 1}
+    expected["without_perfusion_ml"] = 40
     assert {name: row[name] for name in expected} == pytest.approx(expected)
     # The DSC is 0.5, not below it.
     assert (row["participant_id"], row["responder"], row["diffusion_lesion_source"], row["trained_on_simulated"]) == (
@@ -276,7 +278,8 @@ def test_page_says_what_is_predicted_and_warns_of_what_is_simulated(patient, tmp
     write_new_patient("sub-1", files, 6.0, simulated, quality, tmp_path / "numbers.json", tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert all(
-        words in text for words in ("80.0 ml", "240.0 ml", "60.0 to 95.0 ml", "160.0 ml are predicted", "no responder", "Not a medical device")
+        words in text
+        for words in ("80.0 ml", "240.0 ml", "60.0 to 95.0 ml", "160.0 ml are predicted", "40.0 ml of either", "no responder", "Not a medical device")
     )
     assert "moved by &lt;2.1&gt; mm" in text and "data:image/png;base64," in text and 'src="http' not in text
     banners = re.findall(r'<div class="banner" role="alert">([^<]*)', text)

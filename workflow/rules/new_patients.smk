@@ -85,6 +85,7 @@ rule new_patient:
         side_files=[f"{NEW}reperfused_mask.json", f"{NEW}nonreperfused_mask.json"],
         dwi="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_DWI.nii.gz",
         tmax=TMAX,
+        cbf=TMAX.replace("Tmax", "CBF"),
         diffusion_lesion=DIFFUSION_LESION,
         brain_mask=BRAIN_MASK,
         quality="results/quality/{participant}.json",

@@ -23,6 +23,7 @@ COLUMNS = (
     "lowest_nonreperfused_ml",
     "highest_nonreperfused_ml",
     "salvageable_ml",
+    "without_perfusion_ml",
     "dsc_between_predictions",
     "responder",
     "mismatch_reperfused_ml",
@@ -42,29 +43,30 @@ def measure_new_patient(participant, files, tmax_threshold_s, quality, output):
         participant_id.
     files : dict of str to path
         On one grid: ``reperfused`` and ``nonreperfused``, the predicted masks with the side files of ``learning.ensemble``;
-        ``diffusion_lesion``, ``tmax`` (s) and ``brain_mask``.
+        ``diffusion_lesion``, ``tmax`` (s), ``cbf`` and ``brain_mask``.
     tmax_threshold_s : float
         Of the mismatch model, s.
     quality : str or Path
         JSON of ``imaging.quality.measure_quality``: how many flags it has.
     output : str or Path
-        JSON with the keys ``COLUMNS``, volumes in ml. ``lowest`` and ``highest`` are of single networks. ``salvageable_ml`` is predicted as
-        infarct without reperfusion and not with it. ``responder`` (yes or no) as in ``evaluation.responders``. ``mismatch_*``: the mismatch model
-        with and without reperfusion.
+        JSON with the keys ``COLUMNS``, volumes in ml. ``lowest`` and ``highest`` are of single networks. ``salvageable_ml`` is predicted as infarct
+        without reperfusion and not with it. ``without_perfusion_ml`` is predicted, in either course, where the perfusion maps have no value (CBF is
+        0): beyond the series, or where no bolus passed. ``responder`` (yes or no) as in ``evaluation.responders``. ``mismatch_*``: the mismatch
+        model with and without reperfusion.
 
     Raises
     ------
     InputError
         Images on different grids.
     """
-    images = {name: read_image(files[name], ndim=3) for name in (*STATUSES, "diffusion_lesion", "tmax", "brain_mask")}
+    images = {name: read_image(files[name], ndim=3) for name in (*STATUSES, "diffusion_lesion", "tmax", "cbf", "brain_mask")}
     first = images["reperfused"]
     for name, image in images.items():
         if not same_grid(first, image):
             raise InputError(files[name], f"not on the grid of {files['reperfused']}", "prepare the images and predict again")
     predicted = {name: np.asarray(images[name].dataobj) > 0.5 for name in STATUSES}
     core, brain = (np.asarray(images[name].dataobj) > 0.5 for name in ("diffusion_lesion", "brain_mask"))
-    tmax = np.asarray(images["tmax"].dataobj)
+    tmax, flow = (np.asarray(images[name].dataobj) for name in ("tmax", "cbf"))
     volume_ml = voxel_volume_ml(first.affine)
     numbers = {"participant_id": participant}
     sides = {name: read_sidecar(files[name]) for name in STATUSES}
@@ -75,6 +77,7 @@ def measure_new_patient(participant, files, tmax_threshold_s, quality, output):
         rule = mismatch_prediction(core, tmax, brain, name == "reperfused", tmax_threshold_s)
         numbers[f"mismatch_{name}_ml"] = float(rule.sum() * volume_ml)
     numbers["salvageable_ml"] = float((predicted["nonreperfused"] & ~predicted["reperfused"]).sum() * volume_ml)
+    numbers["without_perfusion_ml"] = float(((predicted["reperfused"] | predicted["nonreperfused"]) & (flow <= 0)).sum() * volume_ml)
     numbers["dsc_between_predictions"] = float(overlap_metrics(predicted["reperfused"], predicted["nonreperfused"])["dsc"])
     numbers["responder"] = "yes" if is_responder(predicted["reperfused"], predicted["nonreperfused"]) else "no"
     numbers["diffusion_lesion_source"] = read_sidecar(files["diffusion_lesion"]).get("LesionSource", "unknown")

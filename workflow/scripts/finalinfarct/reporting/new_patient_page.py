@@ -151,7 +151,9 @@ def _comparison(measured):
     answer = "a responder" if measured["responder"] == "yes" else "no responder"
     return paragraph(
         f"{measured['salvageable_ml']:.1f} ml are predicted as infarct without reperfusion and not with it. The two predictions have a DSC of "
-        f"{measured['dsc_between_predictions']:.2f}: by the rule of the paper the patient is {answer}."
+        f"{measured['dsc_between_predictions']:.2f}: by the rule of the paper the patient is {answer}. "
+        f"{measured['without_perfusion_ml']:.1f} ml of either prediction lie where the perfusion maps have no value, beyond the series or where no "
+        "bolus passed: there the networks guess from diffusion."
     )
 
 

@@ -116,6 +116,12 @@ def swap(copied):
     (copied / "third").rename(copied / "nonreperfused")
 
 
+def one_fold(copied):
+    shutil.rmtree(copied / "reperfused/fold-2")
+    for status, fold in (("reperfused", 1), ("nonreperfused", 1), ("nonreperfused", 2)):
+        rewrite(copied, status, fold, folds=1)
+
+
 def leave_over(copied):
     shutil.copytree(copied / "reperfused/fold-2", copied / "reperfused/fold-3")
     rewrite(copied, "reperfused", 3, fold=3, folds=3)
@@ -131,7 +137,18 @@ SPOILED = {
     "no JSON": (lambda copied: (copied / "reperfused/fold-1/environment.json").write_text("{"), "environment.json: not valid JSON"),
     "nested JSON": (lambda copied: (copied / "reperfused/fold-1/environment.json").write_text("[" * 100000), "environment.json: not valid JSON"),
     "list": (lambda copied: (copied / "reperfused/fold-1/environment.json").write_text("[]"), "fusion, inputs, training_set, fold, folds, matrix"),
-    "older version": (lambda copied: rewrite(copied, "reperfused", 1, preparation=None), "preparation missing. Mend: train with this version"),
+    "older version": (
+        lambda copied: rewrite(copied, "reperfused", 1, preparation=None),
+        "preparation missing or unsound. Mend: train with",
+    ),
+    "null for patients": (lambda copied: rewrite(copied, "reperfused", 1, patients={"training": None}), "patients missing or unsound"),
+    "no patients": (lambda copied: rewrite(copied, "reperfused", 1, patients={}), "patients missing or unsound"),
+    "text for patients": (lambda copied: rewrite(copied, "reperfused", 1, patients={"training": "sub-new"}), "patients missing or unsound"),
+    "list for images": (lambda copied: rewrite(copied, "reperfused", 1, preparation=changed() | {"images": [1]}), "preparation missing or unsound"),
+    "number for maps": (lambda copied: rewrite(copied, "reperfused", 1, preparation=changed(maps=1)), "preparation missing or unsound"),
+    "true for folds": (lambda copied: rewrite(copied, "reperfused", 1, folds=True), "folds missing or unsound"),
+    "other matrix": (lambda copied: rewrite(copied, "reperfused", 1, matrix=64), "matrix 64, but images of another"),
+    "too few folds": (one_fold, "nonreperfused: fold 2 of 1"),
     "fold missing": (lambda copied: shutil.rmtree(copied / "nonreperfused/fold-2"), "nonreperfused: no network of fold 2 of 2"),
     "fold left over": (leave_over, "of another run than"),
     "fold copied": (
@@ -358,7 +375,14 @@ def test_networks_must_be_given_and_lie_elsewhere(config, dataset, tmp_path, mon
     with pytest.raises(InputError, match=r"new_patients\.models: not given"):
         Plan(config)
     config["new_patients"]["models"] = "results/models"
-    with pytest.raises(InputError, match=r"the networks lie in the results/ that this run would write to"):
+    with pytest.raises(InputError, match="the results of a training, where this run would write"):
+        Plan(config)
+    config["new_patients"]["models"] = "~nobody/models"
+    with pytest.raises(InputError, match="no trained network"):
+        Plan(config)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "folds.json").touch()
+    with pytest.raises(InputError, match="the results of a training, where this run would write"):
         Plan(config)
     config["new_patients"]["models"] = "../else{where}"
     with pytest.raises(InputError, match=r"new_patients\.models: .* holds braces"):

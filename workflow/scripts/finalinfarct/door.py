@@ -82,7 +82,9 @@ def _remember(job, fault):
 
 
 def _whole(path):
-    """Whether an image can be read to its end."""
+    """Whether a file is an image that can be read to its end."""
+    if not str(path).endswith((".nii", ".nii.gz")):
+        return False
     try:
         read_image(path)
     except InputError:

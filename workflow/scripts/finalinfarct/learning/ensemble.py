@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -17,18 +18,47 @@ from finalinfarct.learning.prediction import check_weights, load_weights, predic
 log = logging.getLogger(__name__)
 
 WEIGHTS, RECORD = "model.weights.h5", "environment.json"
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_text(value):
+    return isinstance(value, str) and value != ""
+
+
+def _are_texts(value):
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+
+
+def _are_patients(value):
+    return isinstance(value, dict) and all(_are_texts(value.get(part)) for part in ("training", "validation"))
+
+
+def _is_preparation(value):
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("simulated"), bool)
+        and all(isinstance(value.get(section), dict) for section in ("images", "perfusion"))
+        and isinstance(value.get("references"), list)
+        and all(map(_are_texts, value["references"]))
+        and _are_texts(value.get("maps"))
+    )
+
+
 NEEDED = {
-    "fusion": str,
-    "inputs": list,
-    "training_set": str,
-    "fold": int,
-    "folds": int,
-    "matrix": int,
-    "settings": dict,
-    "sha256": dict,
-    "patients": dict,
-    "preparation": dict,
-    "weights_sha256": str,
+    "fusion": _is_text,
+    "inputs": _are_texts,
+    "training_set": _is_text,
+    "fold": _is_count,
+    "folds": _is_count,
+    "matrix": _is_count,
+    "settings": lambda value: isinstance(value, dict),
+    "sha256": lambda value: isinstance(value, dict),
+    "patients": _are_patients,
+    "preparation": _is_preparation,
+    "weights_sha256": _is_text,
 }
 # Networks that answer together come from one run.
 OF_ONE_RUN = ("folds", "settings", "sha256", "preparation")
@@ -66,11 +96,11 @@ def find_networks(folder, families, preparation, participants):
     InputError
         Names the file and what is wrong with it, or the patient who trained a network.
     """
-    folder = Path(folder).expanduser().resolve()
+    folder = Path(os.path.expanduser(folder)).resolve()
     found, first = {}, None
     for name, family in families.items():
         place = folder.joinpath(*family)
-        numbered = {int(path.name.removeprefix("fold-")): path for path in place.glob("fold-*") if re.fullmatch(r"fold-[0-9]+", path.name)}
+        numbered = {int(path.name.removeprefix("fold-")): path for path in place.glob("fold-*") if re.fullmatch("fold-[1-9][0-9]*", path.name)}
         if not numbered:
             raise InputError(
                 place, "no trained network", "train the networks first, or set new_patients.models to results/models of the run that did"
@@ -85,6 +115,9 @@ def find_networks(folder, families, preparation, participants):
                 raise InputError(path / WEIGHTS, "the file does not exist", "copy the folder of the networks whole")
             _check_patients(path / RECORD, record, participants)
             found[name].append(Network(path, record["weights_sha256"]))
+        surplus = sorted(set(numbered) - set(range(1, record["folds"] + 1)))
+        if surplus:
+            raise InputError(place, f"fold {surplus[0]} of {record['folds']}", "remove what an earlier run left over")
         absent = sorted(set(range(1, record["folds"] + 1)) - set(numbered))
         if absent:
             raise InputError(place, f"no network of fold {absent[0]} of {record['folds']}", "wait until all are trained, or copy the folder whole")
@@ -100,15 +133,17 @@ def _read_record(path):
         record = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as fault:
         raise InputError(path, f"not valid JSON ({fault})", "copy the networks again") from None
-    absent = [key for key, kind in NEEDED.items() if not isinstance(record, dict) or not isinstance(record.get(key), kind)]
+    absent = [key for key, sound in NEEDED.items() if not isinstance(record, dict) or not sound(record.get(key))]
     if absent:
-        raise InputError(path, f"no record of a training that predicts new patients: {', '.join(absent)} missing", "train with this version")
+        raise InputError(path, f"no record of networks that can predict: {', '.join(absent)} missing or unsound", "train with this version")
     return record
 
 
 def _check_place(path, record, family, number):
     """InputError where a record is that of another network than the folder says, or of one that cannot be."""
     told = (record["fusion"], "-".join(map(str, record["inputs"])), record["training_set"], record["fold"])
+    if record["matrix"] != record["preparation"]["images"].get("matrix"):
+        raise InputError(path, f"matrix {record['matrix']}, but images of another", "copy the networks again")
     if told != (*family, number):
         found = "{} fusion of {}, trained on {} patients, fold {}".format(*told)
         raise InputError(path, f"the record of another network ({found})", "remove what was copied or renamed, and copy the networks again")
@@ -136,15 +171,15 @@ def _check_preparation(path, record, preparation):
     trained, other = record["preparation"], []
     sections = ["images"] + ["perfusion"] * ("computed" in preparation["maps"])
     for section in sections:
-        given, wanted = preparation[section], trained.get(section) or {}
+        given, wanted = preparation[section], trained[section]
         keys = sorted(key for key in {*given, *wanted} if given.get(key) != wanted.get(key))
         other += [f"{section}.{key} {wanted.get(key, 'not recorded')} (here {given.get(key)})" for key in keys]
     for section, words in (("references", "reference and registration"), ("maps", "perfusion maps")):
-        wanted = trained.get(section) or []
+        wanted = trained[section]
         strange = [one for one in preparation[section] if one not in wanted]
         if strange:
             seen, here = (" or ".join(_words(one) for one in some) for some in (wanted, strange))
-            other.append(f"{words} {seen or 'not recorded'} (here {here})")
+            other.append(f"{words} {seen} (here {here})")
     if other:
         raise InputError(path, f"trained on images prepared with {', '.join(other)}", "use the configuration that the networks were trained with")
 
@@ -200,8 +235,8 @@ def predict_new_patient(networks, images, backend, batch_size, threshold, output
             "Fusion": first["fusion"],
             "Inputs": first["inputs"],
             "TrainingSet": training_set,
-            "TrainedOnSimulatedPatients": any(record["preparation"].get("simulated", True) for record in records),
-            "TrainingPatients": len({name for record in records for name in record["patients"].get("training", [])}),
+            "TrainedOnSimulatedPatients": any(record["preparation"]["simulated"] for record in records),
+            "TrainingPatients": len({name for record in records for name in record["patients"]["training"]}),
             "Networks": [record["weights_sha256"] for record in records],
             "NetworkVolumesMl": [float(predicted_mask(part, threshold).sum() * volume_ml) for part in maps],
         }

@@ -1,6 +1,7 @@
 """The lists that the rules need, known when the DAG is built: patients, their images, transforms and model families."""
 
 import logging
+import os
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -115,9 +116,10 @@ class Plan:
         if folder is None:
             advice = "set it to results/models of the run that trained the networks, as seen from the folder where snakemake works"
             raise InputError("new_patients.models", "not given, and the dataset has new patients", advice)
-        if Path(folder).expanduser().resolve().is_relative_to(Path("results").resolve()):
+        inside = Path(os.path.expanduser(folder)).resolve().is_relative_to(Path("results").resolve())
+        if inside or Path("results/folds.json").exists():
             advice = "work in another folder (--directory), where this run does not write over the results of the training"
-            raise InputError(folder, "the networks lie in the results/ that this run would write to", advice)
+            raise InputError(Path("results").resolve(), "the results of a training, where this run would write", advice)
         return find_networks(folder, self.shown_families(), self.preparation("new"), new)
 
     def _given_patients(self, announce):

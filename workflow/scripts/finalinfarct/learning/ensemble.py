@@ -18,47 +18,30 @@ from finalinfarct.learning.prediction import check_weights, load_weights, predic
 log = logging.getLogger(__name__)
 
 WEIGHTS, RECORD = "model.weights.h5", "environment.json"
+COUNT, TEXT, SECTION = {"type": "integer", "minimum": 1}, {"type": "string", "minLength": 1}, {"type": "object"}
+TEXTS = {"type": "array", "items": TEXT, "minItems": 1}
 
 
-def _is_count(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def _with(**properties):
+    """JSON Schema of an object that has these."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _is_text(value):
-    return isinstance(value, str) and value != ""
-
-
-def _are_texts(value):
-    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
-
-
-def _are_patients(value):
-    return isinstance(value, dict) and all(_are_texts(value.get(part)) for part in ("training", "validation"))
-
-
-def _is_preparation(value):
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("simulated"), bool)
-        and all(isinstance(value.get(section), dict) for section in ("images", "perfusion"))
-        and isinstance(value.get("references"), list)
-        and all(map(_are_texts, value["references"]))
-        and _are_texts(value.get("maps"))
-    )
-
-
+# JSON Schemas of what is needed of the record of a training.
 NEEDED = {
-    "fusion": _is_text,
-    "inputs": _are_texts,
-    "training_set": _is_text,
-    "fold": _is_count,
-    "folds": _is_count,
-    "matrix": _is_count,
-    "settings": lambda value: isinstance(value, dict),
-    "sha256": lambda value: isinstance(value, dict),
-    "patients": _are_patients,
-    "preparation": _is_preparation,
-    "weights_sha256": _is_text,
+    "fusion": TEXT,
+    "inputs": TEXTS,
+    "training_set": TEXT,
+    "fold": COUNT,
+    "folds": COUNT,
+    "matrix": COUNT,
+    "settings": SECTION,
+    "sha256": SECTION,
+    "patients": _with(training=TEXTS, validation=TEXTS),
+    "preparation": _with(
+        simulated={"type": "boolean"}, images=SECTION, perfusion=SECTION, references={"type": "array", "items": TEXTS, "minItems": 1}, maps=TEXTS
+    ),
+    "weights_sha256": TEXT,
 }
 # Networks that answer together come from one run.
 OF_ONE_RUN = ("folds", "settings", "sha256", "preparation")
@@ -115,25 +98,25 @@ def find_networks(folder, families, preparation, participants):
                 raise InputError(path / WEIGHTS, "the file does not exist", "copy the folder of the networks whole")
             _check_patients(path / RECORD, record, participants)
             found[name].append(Network(path, record["weights_sha256"]))
-        surplus = sorted(set(numbered) - set(range(1, record["folds"] + 1)))
-        if surplus:
-            raise InputError(place, f"fold {surplus[0]} of {record['folds']}", "remove what an earlier run left over")
-        absent = sorted(set(range(1, record["folds"] + 1)) - set(numbered))
-        if absent:
-            raise InputError(place, f"no network of fold {absent[0]} of {record['folds']}", "wait until all are trained, or copy the folder whole")
+        for number in sorted(set(numbered) ^ set(range(1, record["folds"] + 1))):
+            if number in numbered:
+                raise InputError(place, f"fold {number} of {record['folds']}", "remove what an earlier run left over")
+            raise InputError(place, f"no network of fold {number} of {record['folds']}", "wait until all are trained, or copy the folder whole")
     _check_preparation(*first, preparation)
     return found
 
 
 def _read_record(path):
     """Content of an ``environment.json``, with all that is needed of it."""
+    from jsonschema import Draft202012Validator  # where the plan is made, not where it is predicted
+
     if not path.is_file():
         raise InputError(path, "the file does not exist", "copy the folder of the networks whole")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as fault:
         raise InputError(path, f"not valid JSON ({fault})", "copy the networks again") from None
-    absent = [key for key, sound in NEEDED.items() if not isinstance(record, dict) or not sound(record.get(key))]
+    absent = [key for key, schema in NEEDED.items() if not isinstance(record, dict) or not Draft202012Validator(schema).is_valid(record.get(key))]
     if absent:
         raise InputError(path, f"no record of networks that can predict: {', '.join(absent)} missing or unsound", "train with this version")
     return record
@@ -141,7 +124,7 @@ def _read_record(path):
 
 def _check_place(path, record, family, number):
     """InputError where a record is that of another network than the folder says, or of one that cannot be."""
-    told = (record["fusion"], "-".join(map(str, record["inputs"])), record["training_set"], record["fold"])
+    told = (record["fusion"], "-".join(record["inputs"]), record["training_set"], record["fold"])
     if record["matrix"] != record["preparation"]["images"].get("matrix"):
         raise InputError(path, f"matrix {record['matrix']}, but images of another", "copy the networks again")
     if told != (*family, number):
@@ -220,7 +203,7 @@ def predict_new_patient(networks, images, backend, batch_size, threshold, output
     step = load_step(backend)
     step.configure(threads, 0)
     for training_set, folders in networks.items():
-        records = [_read_record(Path(folder) / RECORD) for folder in folders]
+        records = [json.loads((Path(folder) / RECORD).read_text(encoding="utf-8")) for folder in folders]
         first = records[0]
         network = network_from_settings(first["fusion"], first["inputs"], first["matrix"], first["settings"])
         infer = step.make_inference(network)

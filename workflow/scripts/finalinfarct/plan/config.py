@@ -103,7 +103,7 @@ def _cross_checks(config):
     """Faults that no schema can express."""
     faults, path = [], config["dataset"]["path"]
     for key, folder in (("dataset.path", path), ("new_patients.models", config["new_patients"]["models"] or "")):
-        if set(folder) & set("{}") or not (folder.isprintable()):
+        if set(folder) & set("{}") or not folder.isprintable():
             faults.append(f"{key}: {folder!r} holds braces or unprintable characters, which cannot stand in a rule; rename the folder")
     if config["dataset"]["simulated"]:
         if Path("results") not in Path(path).parents or ".." in Path(path).parts:

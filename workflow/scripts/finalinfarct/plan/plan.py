@@ -85,8 +85,6 @@ class Plan:
         self.simulated = config["dataset"]["simulated"]
         self.root = Path(config["dataset"]["path"])
         self.found_by_steps = []
-        # Cohorts with patients, also such as are left out for faults: what the run is for must not hang on these.
-        self._listed = set()
         self.patients = self._simulated_patients() if self.simulated else self._given_patients(announce)
         self.families = model_families()
         self.folds = list(range(1, config["folds"]["number"] + 1))
@@ -99,12 +97,12 @@ class Plan:
 
     def _simulated_patients(self):
         patients = {name: cohort for cohort, names in participant_ids(self.config["simulation"]).items() for name in names}
-        self._listed = set(patients.values())
+        self._listed_cohorts = set(patients.values())
         return patients
 
     def _networks_for_new_patients(self):
         """The networks that predict the new patients, or none where the dataset has no such patients."""
-        roles = {self.config["cohorts"][cohort]["role"] for cohort in self._listed}
+        roles = {self.config["cohorts"][cohort]["role"] for cohort in self._listed_cohorts}
         if "new" not in roles:
             return {}
         if roles & {"test", "training"}:
@@ -124,7 +122,8 @@ class Plan:
 
     def _given_patients(self, announce):
         patients, faults = check_dataset(self.root, self.config["cohorts"], CheckMemory(code_hash("check_dataset.py")))
-        self._listed = set(patients.values())
+        # Before any is left out: what a run is for must not hang on faults.
+        self._listed_cohorts = set(patients.values())
         self.found_by_steps = remembered_faults(self.root, patients, door_hashes, image_settings(self.config))
         faults += map(Fault._make, self.found_by_steps)
         if faults:
@@ -367,6 +366,6 @@ class Plan:
         words = [path.read_text(encoding="utf-8") for path in tables if path.stem in ("table2", "table3")]
         words.append("Tables (.csv and .md): " + ", ".join(map(str, tables)) if tables else "No table was asked for.")
         if self.networks:
-            words = [f"Predicted infarcts of new patients: results/new_patients.tsv, and a page each in {Path('results/new_patients')}"]
+            words = ["Predicted infarcts of new patients: results/new_patients.tsv, and a page each in results/new_patients"]
         comparison = Path("results/paper_comparison.html")
         return "\n\n".join([*words, f"Beside the paper's numbers: {comparison}"] if comparison.exists() else words)

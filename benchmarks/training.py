@@ -3,7 +3,7 @@
 ``PYTHONPATH=workflow/scripts python benchmarks/training.py step`` (or ``start-up``, ``memory``, ``folds``, ``projection``) prints a table. Each
 contender is a process of its own with its own settings; they take turns, so that a slow moment of the machine meets all of them. Figures are medians
 over the turns; CPU time stands beside wall time, since it is what is left of a measurement on a busy machine. A contender is ``keras-fit``, or a
-backend and a precision such as ``tensorflow/bfloat16`` or ``torch/float32``, with ``/grouped`` for branches computed as one. ``keras-fit`` takes the
+backend and a precision such as ``tensorflow/bfloat16`` or ``torch/float32``, with ``/wide`` for wide convolutions. ``keras-fit`` takes the
 backend of the variable KERAS_BACKEND; ``keras-fit-xla`` compiles. On a machine with GPUs all contenders use the first that is visible.
 """
 
@@ -40,14 +40,14 @@ SETTINGS = {
     "checkpoint_interval_s": 60,
     "backend": "tensorflow",
     "precision": "float32",
-    "branches": "separate",
+    "convolutions": "plain",
     "slots_per_gpu": 1,
     "tensorboard": False,
 }
 INPUTS = ("DWI", "ADC", "Tmax", "CBF", "CBV")
 # Networks of the paper's 14 families, and how many families have them: fusion, number of inputs.
 NETWORKS = {("late", 5): 3, ("early", 5): 3, ("late", 3): 2, ("late", 1): 6}
-PAPER = {"folds": 5, "epochs": 500, "slices": 600}
+PAPER = {"folds": 5, "epochs": 500, "slices": 600, "validation_slices": 70}
 PATIENTS, SLICES_PER_PATIENT = 109, 8
 
 
@@ -114,7 +114,10 @@ def plain_network(keras, fusion, n_inputs, matrix):
 
 
 def work(options):
-    """One contender: report the parts of its start-up, then for each line of the input make as many updates as it says, and report their time."""
+    """One contender: report the parts of its start-up, then make as many updates and validations of a batch as each line of the input says.
+
+    It reports the time of both together.
+    """
     clock, parts = Clock(), {}
     images, labels = random_batch(options.matrix, options.batch, options.inputs)
     if options.contender.startswith("keras-fit"):
@@ -139,17 +142,21 @@ def work(options):
 
         def run(updates):
             network.fit(*data(updates), batch_size=options.batch, shuffle=False, verbose=0)
+
+        def validate():
+            network.evaluate(images, labels, batch_size=options.batch, verbose=0)
     else:
         from finalinfarct.learning import training
         from finalinfarct.learning.backend import load_step
 
-        backend, precision, *branches = options.contender.split("/")
+        backend, precision, *convolutions = options.contender.split("/")
         # All contenders live at once on one GPU: with fewer slots they would wait for one another.
         step = load_step(backend, 64)
         parts["imports"] = clock.lap()
         step.configure(options.threads, 0)
-        network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS, precision, *branches)
-        update = step.TrainingStep(network, images, labels, SETTINGS["lesion_weight"], SETTINGS["dice_denominator"])
+        network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS, precision, *convolutions)
+        data, loss = [(images, labels)] * 2, (SETTINGS["lesion_weight"], SETTINGS["dice_denominator"])
+        update = step.TrainingStep(network, *data, options.batch, *loss)
         parts["building"] = clock.lap()
 
         def run(updates):
@@ -157,19 +164,21 @@ def work(options):
                 loss = update(np.arange(options.batch), 1e-4, number)
             float(loss)
 
+        validate = update.validate
+
     clock.lap()
     run(1)
     parts["first update: tracing, kernels"] = clock.lap()
-    if options.contender.startswith("keras-fit"):
-        network.evaluate(images, labels, batch_size=options.batch, verbose=0)
-    else:
-        np.asarray(step.make_validation(network, SETTINGS["dice_denominator"])(images, labels))
+    validate()
     parts["first validation"] = clock.lap()
     parameters = sum(int(np.prod(v.shape)) for v in network.trainable_variables)
     print(json.dumps({"parts": parts, "parameters": parameters}), flush=True)
     for line in sys.stdin:
+        updates, validations = map(int, line.split())
         clock.lap()
-        run(int(line))
+        run(updates)
+        for _ in range(validations):
+            validate()
         print(json.dumps({"time": clock.lap(), "peak_gb": peak_gb()}), flush=True)
 
 
@@ -179,7 +188,7 @@ def peak_gb():
 
 
 class Worker:
-    """A contender in its process. What it reported of its start-up is in ``report``."""
+    """A contender in its process, which starts at once."""
 
     def __init__(self, contender, options, fusion="late", inputs=5):
         command = [sys.executable, __file__, "worker", "--contender", contender, "--fusion", fusion, "--inputs", str(inputs)]
@@ -188,23 +197,34 @@ class Worker:
         visible = environment["CUDA_VISIBLE_DEVICES"].split(",") if "CUDA_VISIBLE_DEVICES" in environment else gpu_identifiers()
         environment["CUDA_VISIBLE_DEVICES"] = visible[0] if visible else "-1"
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        begin = time.perf_counter()
+        self.contender, self.begin = contender, time.perf_counter()
         self.process = subprocess.Popen(command, text=True, env=environment, **pipes)
-        self.report = self._answer(contender)
-        self.ready_s = time.perf_counter() - begin
 
-    def _answer(self, contender):
+    def ready(self):
+        """Wait for what it reports of its start-up, and return that with the time in s since it was started."""
+        return self._answer(), time.perf_counter() - self.begin
+
+    def _answer(self):
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{contender} ended without an answer; is its backend installed?")
+            raise SystemExit(f"{self.contender} ended without an answer; is its backend installed?")
         return json.loads(line)
+
+    def begin_run(self, updates, validations=0):
+        """Make updates and validations of a batch, without waiting for them."""
+        self.process.stdin.write(f"{updates} {validations}\n")
+        self.process.stdin.flush()
+
+    def end_run(self):
+        """Wait for what was begun; return [wall, CPU] in s, and the peak memory in GB."""
+        answer = self._answer()
+        return np.array(answer["time"]), answer["peak_gb"]
 
     def run(self, updates):
         """Make updates; return [wall, CPU] in s of one of them, and the peak memory in GB."""
-        self.process.stdin.write(f"{updates}\n")
-        self.process.stdin.flush()
-        answer = self._answer("a contender")
-        return np.array(answer["time"]) / updates, answer["peak_gb"]
+        self.begin_run(updates)
+        seconds, peak = self.end_run()
+        return seconds / updates, peak
 
     def close(self):
         """End the process."""
@@ -215,7 +235,7 @@ class Worker:
 def measure_steps(options):
     """Table of the time of one update."""
     workers = {name: Worker(name, options) for name in options.contenders}
-    assert len({worker.report["parameters"] for worker in workers.values()}) == 1
+    assert len({worker.ready()[0]["parameters"] for worker in workers.values()}) == 1
     times, peaks = {name: [] for name in workers}, {}
     for turn in range(options.turns + 1):
         for name, worker in workers.items():
@@ -234,7 +254,7 @@ def measure_steps(options):
         wall, cpu = np.median(values, axis=0)
         ratio = first / values
         print(
-            f"{name:24s}{wall:9.3f}{cpu:9.3f}{np.median(ratio[:, 0]):20.2f}{f'{ratio[:, 0].min():.2f}-{ratio[:, 0].max():.2f}':>14s}"
+            f"{name:24s}{wall:9.4f}{cpu:9.4f}{np.median(ratio[:, 0]):20.2f}{f'{ratio[:, 0].min():.2f}-{ratio[:, 0].max():.2f}':>14s}"
             f"{np.median(ratio[:, 1]):7.2f}{work_gflop / cpu:17.0f}{peaks[name]:9.2f}"
         )
 
@@ -260,7 +280,8 @@ def measure_start_up(options):
     for _ in range(options.turns):
         for name in options.contenders:
             worker = Worker(name, options)
-            reports[name].append((worker.ready_s, worker.report["parts"]))
+            report, seconds = worker.ready()
+            reports[name].append((seconds, report["parts"]))
             worker.close()
     print(f"Start-up of late fusion of 5 inputs at {options.matrix}x{options.matrix}, {options.threads} threads, medians of {options.turns} turns, s")
     names = list(reports[options.contenders[0]][0][1])
@@ -345,10 +366,11 @@ def measure_folds(options):
     for fold in range(PAPER["folds"]):
         step.configure(options.threads, fold)
         network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS)
-        updates.append(step.TrainingStep(network, images, labels, SETTINGS["lesion_weight"], SETTINGS["dice_denominator"]))
+        data, loss = [(images, labels)] * 2, (SETTINGS["lesion_weight"], SETTINGS["dice_denominator"])
+        updates.append(step.TrainingStep(network, *data, options.batch, *loss))
     first, rows = updates[0], np.arange(options.batch, dtype=np.int32)
     # Each fold has slices of its own on the device; here they share the batch, which changes nothing of the work.
-    batched = jax.jit(jax.vmap(first._trace, in_axes=(0, None, None, None, None, None)), donate_argnums=0)
+    batched = jax.jit(jax.vmap(first._trace, in_axes=(0, *(None,) * 6)), donate_argnums=0)
     state = jax.tree.map(lambda *values: jnp.stack(values), *(update.state for update in updates))
 
     def one_after_another(number):
@@ -356,7 +378,7 @@ def measure_folds(options):
 
     def together(number):
         nonlocal state
-        losses, state = batched(state, *first.slices, rows, 1e-4, float(number))
+        losses, state = batched(state, first.penalties, *first._batch(first.training, rows), 1e-4, float(number))
         return np.asarray(losses)
 
     programs, times = {"one after another": one_after_another, "together": together}, {}
@@ -379,22 +401,36 @@ def measure_folds(options):
 
 
 def project(options):
-    """Projected time of the paper's 70 trainings, one after another, from the measured time of an update of each network."""
-    updates = -(-PAPER["slices"] // options.batch)
-    total = dict.fromkeys(options.contenders, 0.0)
-    print(f"Hours of the paper's trainings: {PAPER['folds']} folds, {PAPER['epochs']} epochs of {updates} updates, validation left out")
-    print(f"{'network':18s}{'trainings':>10s}" + "".join(f"{name + ' s':>24s}{'hours':>8s}" for name in options.contenders))
-    for (fusion, inputs), families in NETWORKS.items():
-        trainings, line = families * PAPER["folds"], ""
-        for name in options.contenders:
-            worker = Worker(name, options, fusion, inputs)
-            seconds = np.median([worker.run(options.updates)[0][0] for _ in range(options.turns + 1)][1:])
+    """Projected time of the paper's 70 trainings from measured epochs, with some trainings at once on one device.
+
+    The first process of a network, which may have to compile what others then find compiled, is not measured.
+    """
+    updates, validations = (-(-PAPER[name] // options.batch) for name in ("slices", "validation_slices"))
+    epoch = f"{updates} updates and {validations} validation batches"
+    print(f"Hours of the paper's trainings: {PAPER['folds']} folds, {PAPER['epochs']} epochs of {epoch}, no early stopping")
+    print(f"{'network':18s}{'trainings':>10s}{'contender':>24s}{'at once':>9s}{'start-up s':>12s}{'epoch s':>10s}{'hours':>8s}")
+    cases = [(network, name) for network in NETWORKS for name in options.contenders]
+    first = [Worker(name, options, *network) for network, name in cases]
+    for worker in first:
+        worker.ready()
+        worker.close()
+    total = {}
+    for (network, name), slots in ((case, slots) for case in cases for slots in options.slots):
+        workers = [Worker(name, options, *network) for _ in range(slots)]
+        start_up = max(worker.ready()[1] for worker in workers)
+        turns = []
+        for _ in range(options.turns + 1):
+            for worker in workers:
+                worker.begin_run(updates, validations)
+            turns.append(max(worker.end_run()[0][0] for worker in workers))
+        for worker in workers:
             worker.close()
-            hours = seconds * updates * PAPER["epochs"] * trainings / 3600
-            total[name] += hours
-            line += f"{seconds:24.3f}{hours:8.1f}"
-        print(f"{f'{fusion}, {inputs} inputs':18s}{trainings:10d}{line}", flush=True)
-    print(f"{'all':18s}{sum(NETWORKS.values()) * PAPER['folds']:10d}" + "".join(f"{'':24s}{hours:8.1f}" for hours in total.values()))
+        trainings, epoch = NETWORKS[network] * PAPER["folds"], np.median(turns[1:])
+        hours = (start_up + epoch * PAPER["epochs"]) * trainings / slots / 3600
+        total[name, slots] = total.get((name, slots), 0.0) + hours
+        print(f"{f'{network[0]}, {network[1]} inputs':18s}{trainings:10d}{name:>24s}{slots:9d}{start_up:12.1f}{epoch:10.3f}{hours:8.2f}", flush=True)
+    for (name, slots), hours in total.items():
+        print(f"{'all':18s}{sum(NETWORKS.values()) * PAPER['folds']:10d}{name:>24s}{slots:9d}{'':22s}{hours:8.2f}")
 
 
 def main():
@@ -418,6 +454,7 @@ def main():
         command.add_argument("--contenders", nargs="+", default=CONTENDERS)
         command.add_argument("--turns", type=int, default=5)
         command.add_argument("--updates", type=int, default=10, help="updates a turn; each turn of keras-fit pays one call of fit")
+        command.add_argument("--slots", nargs="+", type=int, default=[1], help="projection: numbers of trainings at once")
         command.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
         command.add_argument("--contender", default="keras-fit")
         command.add_argument("--fusion", default="late")

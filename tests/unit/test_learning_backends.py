@@ -11,7 +11,7 @@ from learning_toys import SETTINGS
 
 from finalinfarct.errors import InputError
 from finalinfarct.learning import backend as module
-from finalinfarct.learning.backend import choose_precision, load_step
+from finalinfarct.learning.backend import choose_convolutions, choose_precision, load_step
 from finalinfarct.learning.network import copy_weights, count_parameters, network_from_settings
 from project import ROOT
 
@@ -23,26 +23,31 @@ def batch():
     return generator.random((6, MATRIX, MATRIX, len(INPUTS)), np.float32), generator.integers(0, 3, (6, MATRIX, MATRIX)).astype(np.uint8)
 
 
-def run(backend, weights, output=None, precision="float32", branches="separate"):
+def run(backend, weights, output=None, precision="float32", convolutions="plain", fusion="late"):
     """Probabilities, Dice terms, and the losses of updates from a weights file, without dropout; in this process, or written to a file by another."""
     step = load_step(backend, 1)
     step.configure(1, 0)
-    network = plain = network_from_settings("late", INPUTS, MATRIX, SETTINGS | {"dropout": 0.0}, precision)
+    inputs = INPUTS[:1] if fusion == "single" else INPUTS
+    fusion = "late" if fusion == "single" else fusion
+    network = plain = network_from_settings(fusion, inputs, MATRIX, SETTINGS | {"dropout": 0.0}, precision)
     network.load_weights(weights)
-    if branches == "grouped":
-        network = network_from_settings("late", INPUTS, MATRIX, SETTINGS | {"dropout": 0.0}, precision, branches)
+    if convolutions == "wide":
+        network = network_from_settings(fusion, inputs, MATRIX, SETTINGS | {"dropout": 0.0}, precision, convolutions)
         copy_weights(plain, network)
     images, labels = batch()
-    results = {"probabilities": step.make_inference(network)(images), "terms": step.make_validation(network, "squared")(images, labels)}
-    rows = np.arange(len(images))
-    update = step.TrainingStep(network, images, labels, 8.0, "squared")
-    losses = [float(update(rows, rate, updates)) for updates, rate in enumerate(RATES[:2])]
+    images = images[..., : len(inputs)]
+    data = (images, labels), (images[:5], labels[:5])
+    update = step.TrainingStep(network, *data, 4, 8.0, "squared")
+    results = {"probabilities": step.make_inference(network)(images), "terms": update.validate()}
+    # The last batch is not full.
+    batches = np.split(np.arange(len(images)), [4])
+    losses = [float(update(rows, rate, updates)) for updates, (rows, rate) in enumerate(zip(batches, RATES[:2], strict=True))]
     # As a checkpoint does: weights and moments go out and come back into a new step.
     update.write_back()
     moments = update.moments()
-    update = step.TrainingStep(network, images, labels, 8.0, "squared")
+    update = step.TrainingStep(network, *data, 4, 8.0, "squared")
     update.set_moments(moments)
-    losses.append(float(update(rows, RATES[2], 2)))
+    losses.append(float(update(batches[0], RATES[2], 2)))
     update.write_back()
     if network is not plain:
         copy_weights(network, plain)
@@ -52,29 +57,33 @@ def run(backend, weights, output=None, precision="float32", branches="separate")
     return results
 
 
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    path = tmp_path_factory.mktemp("backends") / "model.weights.h5"
+def write_reference(path, fusion):
     load_step("tensorflow", 1).configure(1, 3)
-    network = network_from_settings("late", INPUTS, MATRIX, SETTINGS)
+    network = network_from_settings(fusion.replace("single", "late"), INPUTS[: 1 if fusion == "single" else None], MATRIX, SETTINGS)
     generator = np.random.default_rng(1)
     network.set_weights([w * generator.uniform(0.5, 2.0, w.shape) + generator.uniform(0, 0.01, w.shape) for w in network.get_weights()])
     network.save_weights(path)
-    expected = run("tensorflow", path)
+    expected = run("tensorflow", path, fusion=fusion)
     assert expected["probabilities"].std() > 0.05
     return path, expected
 
 
-@pytest.mark.parametrize("branches", ["separate", "grouped"])
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    return write_reference(tmp_path_factory.mktemp("backends") / "model.weights.h5", "late")
+
+
+@pytest.mark.parametrize(("convolutions", "fusion"), [("plain", "late"), ("wide", "late"), ("wide", "single"), ("wide", "early")])
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_predict_and_train_alike(reference, backend, branches, tmp_path):
+def test_other_backends_predict_and_train_alike(reference, backend, convolutions, fusion, tmp_path):
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    path, expected = reference
+    path, expected = reference if fusion == "late" else write_reference(tmp_path / "model.weights.h5", fusion)
     folders = [str(ROOT / name) for name in ("workflow/scripts", "tests", "tests/unit")]
     program = f"import sys; sys.path[:0] = {folders}; from test_learning_backends import run; run(*sys.argv[1:])"
     environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
-    subprocess.run([sys.executable, "-c", program, backend, path, tmp_path / "found.npz", "float32", branches], check=True, env=environment)
+    arguments = [backend, path, tmp_path / "found.npz", "float32", convolutions, fusion]
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True, env=environment)
     found = np.load(tmp_path / "found.npz")
     np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-4)
     np.testing.assert_allclose(found["terms"], expected["terms"], rtol=1e-4)
@@ -82,17 +91,17 @@ def test_other_backends_predict_and_train_alike(reference, backend, branches, tm
     np.testing.assert_allclose(found["mean"], expected["mean"], atol=1e-3)
 
 
-def test_grouped_branches_are_the_same_network(reference):
+def test_wide_convolutions_are_the_same_network(reference):
     path, expected = reference
-    found = run("tensorflow", path, branches="grouped")
+    found = run("tensorflow", path, convolutions="wide")
     np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-4)
     np.testing.assert_allclose(found["losses"], expected["losses"], atol=1e-3)
     np.testing.assert_allclose(found["mean"], expected["mean"], atol=1e-3)
-    separate, grouped = (network_from_settings("late", INPUTS, MATRIX, SETTINGS, branches=branches) for branches in ("separate", "grouped"))
-    assert count_parameters(grouped) == count_parameters(separate)
-    copy_weights(separate, grouped)
-    assert float(sum(grouped.losses)) == pytest.approx(float(sum(separate.losses)), rel=1e-5)
-    assert grouped.get_layer("branches_block2_conv1").groups == 2
+    plain, wide = (network_from_settings("late", INPUTS, MATRIX, SETTINGS, convolutions=convolutions) for convolutions in ("plain", "wide"))
+    assert count_parameters(wide) == count_parameters(plain)
+    copy_weights(plain, wide)
+    assert float(sum(wide.losses)) == pytest.approx(float(sum(plain.losses)), rel=1e-5)
+    assert wide.get_layer("branches_block2_conv1").groups == 2
 
 
 def test_bfloat16_rounds_but_trains_alike_with_weights_in_float32(reference):
@@ -125,6 +134,8 @@ def test_absent_and_second_backends_are_refused(monkeypatch):
         ("auto", "jax", "CPU", "avx512_bf16", "float32"),
         ("auto", "tensorflow", "CPU", "fpu avx512f", "float32"),
         ("auto", "tensorflow", "NVIDIA X", "avx512_bf16", "float32"),
+        ("auto", "jax", "NVIDIA X", "fpu", "bfloat16"),
+        ("auto", "torch", "NVIDIA X", "avx512_bf16", "float32"),
         ("float32", "tensorflow", "CPU", "avx512_bf16", "float32"),
         ("bfloat16", "jax", "CPU", "fpu", "bfloat16"),
     ],
@@ -132,4 +143,10 @@ def test_absent_and_second_backends_are_refused(monkeypatch):
 def test_precision_is_chosen_by_rule(tmp_path, wanted, backend, device, flags, chosen):
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n", encoding="utf-8")
     assert choose_precision(wanted, backend, device, tmp_path / "cpuinfo") == chosen
-    assert choose_precision("auto", backend, device, tmp_path / "none") == "float32"
+
+
+def test_convolutions_are_chosen_by_rule_and_precision_without_a_description_of_the_processor(tmp_path):
+    assert choose_precision("auto", "tensorflow", "CPU", tmp_path / "none") == "float32"
+    assert choose_convolutions("auto", "jax", "NVIDIA X") == "wide"
+    assert [choose_convolutions("auto", *machine) for machine in (("jax", "CPU"), ("tensorflow", "NVIDIA X"), ("torch", "NVIDIA X"))] == ["plain"] * 3
+    assert choose_convolutions("plain", "jax", "NVIDIA X") == "plain" and choose_convolutions("wide", "tensorflow", "CPU") == "wide"

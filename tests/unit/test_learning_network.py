@@ -108,7 +108,7 @@ def test_fused_normalisation_equals_keras(training):
     import keras
     import tensorflow as tf
 
-    from finalinfarct.learning.step_tensorflow import BatchNormalization
+    from finalinfarct.learning.layers_tensorflow import BatchNormalization
 
     generator = np.random.default_rng(1)
     x = tf.constant(generator.normal(2, 3, (3, 4, 4, 5)).astype(np.float32))
@@ -128,7 +128,7 @@ def test_fused_normalisation_equals_keras(training):
         np.testing.assert_allclose(np.asarray(fused), np.asarray(composed), rtol=1e-4, atol=1e-5)
 
 
-def test_weights_file_fits_the_network_with_keras_own_normalisation(tmp_path, monkeypatch):
+def test_weights_file_fits_the_network_with_keras_own_layers(tmp_path, monkeypatch):
     import keras
 
     from finalinfarct.learning import network as module
@@ -136,7 +136,7 @@ def test_weights_file_fits_the_network_with_keras_own_normalisation(tmp_path, mo
     fused = build("late", 2, 32)
     fused.set_weights([np.random.default_rng(i).uniform(0.1, 0.2, w.shape) for i, w in enumerate(fused.get_weights())])
     fused.save_weights(tmp_path / "model.weights.h5")
-    monkeypatch.setattr(module, "_batch_normalization", lambda: keras.layers.BatchNormalization)
+    monkeypatch.setattr(module, "_layers_of_backend", lambda: keras.layers)
     plain = build("late", 2, 32)
     plain.load_weights(tmp_path / "model.weights.h5")
     images = np.random.default_rng(0).normal(size=(2, 32, 32, 2)).astype(np.float32)

@@ -133,11 +133,11 @@ def test_validation_that_is_no_number_is_named(data, tmp_path, monkeypatch, weig
         run(data, tmp_path, inputs=["DWI"], settings={"weights": weights})
 
 
-def test_grouped_branches_write_the_weights_of_the_plain_network(data, tmp_path):
-    separate, grouped = (run(data, tmp_path / kind, settings={"branches": kind, "dropout": 0.0, "epochs": 1}) for kind in ("separate", "grouped"))
-    for one, other in zip(read_weights(separate[0]), read_weights(grouped[0]), strict=True):
+def test_wide_convolutions_write_the_weights_of_the_plain_network(data, tmp_path):
+    plain, wide = (run(data, tmp_path / kind, settings={"convolutions": kind, "dropout": 0.0, "epochs": 1}) for kind in ("plain", "wide"))
+    for one, other in zip(read_weights(plain[0]), read_weights(wide[0]), strict=True):
         assert np.quantile(np.abs(one - other), 0.9) < 1e-3
-    assert json.loads(grouped[2].read_text())["settings"]["branches"] == "grouped"
+    assert json.loads(wide[2].read_text())["settings"]["convolutions"] == "wide"
 
 
 def test_update_equals_keras_adam_on_loss_and_penalty():
@@ -156,7 +156,7 @@ def test_update_equals_keras_adam_on_loss_and_penalty():
     ours = build_network("late", 1, 16, dropout=0.0)
     theirs = build_network("late", 1, 16, dropout=0.0)
     theirs.set_weights(ours.get_weights())
-    step, adam = TrainingStep(ours, images, labels, 8.0, "squared"), keras.optimizers.Adam()
+    step, adam = TrainingStep(ours, (images, labels), (images, labels), 4, 8.0, "squared"), keras.optimizers.Adam()
     for updates, (rows, rate) in enumerate(zip(batches, rates, strict=True)):
         loss = step(rows, rate, updates)
         with tf.GradientTape() as tape:

@@ -1,8 +1,7 @@
 """Which library computes: every ``step_*`` module offers the same names, each in the words of its library.
 
-``configure(threads, seed)``, ``device_name()``, ``TrainingStep``, ``make_inference(network)`` and ``make_validation(network, denominator)``.
-A ``TrainingStep`` takes the network and all training slices when it is made, so that they reach the device once, and the network's weights as
-they are then.
+``configure(threads, seed)``, ``device_name()``, ``TrainingStep`` and ``make_inference(network)``. A ``TrainingStep`` takes the network and all
+slices when it is made, so that they reach the device once, and the network's weights as they are then.
 """
 
 import logging
@@ -71,7 +70,8 @@ def choose_precision(wanted, backend, device, processor_file="/proc/cpuinfo"):
     Parameters
     ----------
     wanted : str
-        ``float32``, ``bfloat16`` or ``auto``: bfloat16 with TensorFlow on a processor with instructions for it (AVX512-BF16, AMX), else float32.
+        ``float32``, ``bfloat16`` or ``auto``: bfloat16 with JAX on a GPU, and with TensorFlow on a processor with instructions for it (AVX512-BF16,
+        AMX), else float32.
     backend, device : str
         As configured; as ``device_name`` of the step module says.
     processor_file : str or Path
@@ -85,10 +85,36 @@ def choose_precision(wanted, backend, device, processor_file="/proc/cpuinfo"):
     if wanted != "auto":
         return wanted
     flags = set(_processor_entry(processor_file, "flags").split())
-    able = device == "CPU" and backend == "tensorflow" and bool(flags & {"avx512_bf16", "amx_bf16"})
+    able = bool(flags & {"avx512_bf16", "amx_bf16"}) if backend == "tensorflow" and device == "CPU" else _is_jax_on_gpu(backend, device)
     chosen = "bfloat16" if able else "float32"
     log.info("training.precision auto: %s with %s on %s", chosen, backend, device)
     return chosen
+
+
+def choose_convolutions(wanted, backend, device):
+    """Resolve ``auto`` to the convolutions that are fastest by what was measured (docs/performance.md).
+
+    Parameters
+    ----------
+    wanted : str
+        ``plain``, ``wide`` or ``auto``: wide with JAX on a GPU, else plain.
+    backend, device : str
+        As for ``choose_precision``.
+
+    Returns
+    -------
+    str
+        ``plain`` or ``wide``.
+    """
+    if wanted != "auto":
+        return wanted
+    chosen = "wide" if _is_jax_on_gpu(backend, device) else "plain"
+    log.info("training.convolutions auto: %s with %s on %s", chosen, backend, device)
+    return chosen
+
+
+def _is_jax_on_gpu(backend, device):
+    return backend == "jax" and device != "CPU"
 
 
 def processor_name(processor_file="/proc/cpuinfo"):

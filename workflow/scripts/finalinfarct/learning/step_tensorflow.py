@@ -1,7 +1,7 @@
 """All that speaks TensorFlow: its set-up, the fused batch normalisation, one training update, and inference.
 
 A training of the small protocol has about a hundred updates, so that tracing costs as much as training. Hence kernels that do in one operation what
-Keras composes from many: batch normalisation and Adam, each tested against Keras's own.
+Keras composes from many: Adam here, batch normalisation in ``layers_tensorflow``, each tested against Keras's own.
 """
 
 import logging
@@ -64,28 +64,6 @@ def event_writer(folder):
     return write
 
 
-class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalisation of channels-last images by TensorFlow's fused kernel.
-
-    It has the same weights, arithmetic and, by its name, the same place in a weights file as the layer that it derives from.
-    """
-
-    def call(self, inputs, training=None, mask=None):
-        """Normalise (slices, X, Y, channels), float32 or bfloat16; in training by the batch, with the moving averages updated."""
-        scale, offset, mean, variance = (v.value for v in (self.gamma, self.beta, self.moving_mean, self.moving_variance))
-        # The kernel for bfloat16 takes twenty times as long when the channels do not fill its registers.
-        images = tf.cast(inputs, tf.float32) if inputs.shape[-1] % 16 else inputs
-        kernel = {"x": images, "scale": scale, "offset": offset, "epsilon": self.epsilon}
-        if not training:
-            return tf.cast(tf.raw_ops.FusedBatchNormV3(mean=mean, variance=variance, is_training=False, **kernel).y, inputs.dtype)
-        result = tf.raw_ops.FusedBatchNormV3(mean=[], variance=[], is_training=True, **kernel)
-        # The kernel returns the variance with n - 1 in the denominator; Keras's moving average takes the one with n.
-        biased = result.batch_variance * (1.0 - inputs.shape[-1] / tf.cast(tf.size(inputs), tf.float32))
-        mean.assign_sub((mean - result.batch_mean) * (1.0 - self.momentum))
-        variance.assign_sub((variance - biased) * (1.0 - self.momentum))
-        return tf.cast(result.y, inputs.dtype)
-
-
 class TrainingStep:
     """One update by Adam (Kingma and Ba 2015, with Keras's constants) on the weighted Dice loss plus the L2 penalty.
 
@@ -93,27 +71,26 @@ class TrainingStep:
     ----------
     network : keras.Model
         Network to train.
-    images, labels : numpy.ndarray
-        All training slices, float32 (slices, X, Y, inputs) and uint8 (slices, X, Y), which go to the device once.
+    training, validation : (numpy.ndarray, numpy.ndarray)
+        All slices to train on and to validate with: images float32 (slices, X, Y, inputs), labels uint8 (slices, X, Y). They go to the device once.
+    size : int
+        Number of slices in a full batch.
     lesion_weight, denominator
         As for ``weighted_dice_loss``.
     """
 
-    def __init__(self, network, images, labels, lesion_weight, denominator):
-        self.network = network
+    def __init__(self, network, training, validation, size, lesion_weight, denominator):
+        self.network, self.size = network, size
         # As float32, which GPUs gather too, the labels stay on the device.
-        self.images, self.labels = tf.constant(images), tf.constant(labels.astype(np.float32))
+        self.training, self.validation = ((tf.constant(images), tf.constant(labels.astype(np.float32))) for images, labels in (training, validation))
         self.lesion_weight, self.denominator = lesion_weight, denominator
         self.weights = [variable.value for variable in network.trainable_variables]
         self.first_moments = [tf.Variable(tf.zeros(w.shape), trainable=False) for w in self.weights]
         self.second_moments = [tf.Variable(tf.zeros(w.shape), trainable=False) for w in self.weights]
         # The batch is left open, so that the last, smaller batch of an epoch is not traced again.
-        signature = [
-            tf.TensorSpec((None,), tf.int32),
-            tf.TensorSpec((), tf.float32),
-            tf.TensorSpec((), tf.float32),
-        ]
-        self._update = tf.function(self._trace, input_signature=signature, autograph=False)
+        rows, number = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.float32)
+        self._update = tf.function(self._trace, input_signature=[rows, number, number], autograph=False)
+        self._validate = tf.function(self._terms, input_signature=[rows], autograph=False)
 
     def __call__(self, rows, rate, updates):
         """Update the weights once.
@@ -134,6 +111,17 @@ class TrainingStep:
         """
         return self._update(np.asarray(rows, np.int32), float(rate), float(updates))
 
+    def validate(self):
+        """Add up ``dice_terms`` of all validation slices.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64, (2, 3). How many slices are predicted at once changes nothing but the rounding.
+        """
+        rows = np.arange(len(self.validation[0]), dtype=np.int32)
+        return sum(self._validate(some).numpy().astype(np.float64) for some in np.split(rows, range(self.size, len(rows), self.size)))
+
     def write_back(self):
         """Put the weights into the network, where they are not already: here each update changes them in place."""
 
@@ -147,7 +135,7 @@ class TrainingStep:
             moment.assign(value)
 
     def _trace(self, rows, rate, updates):
-        images, labels = tf.gather(self.images, rows), tf.cast(tf.gather(self.labels, rows), tf.uint8)
+        images, labels = self._take(self.training, rows)
         with tf.GradientTape() as tape:
             probabilities = self.network(images, training=True)
             loss = weighted_dice_loss(labels, probabilities, self.lesion_weight, self.denominator) + tf.add_n(self.network.losses)
@@ -165,16 +153,16 @@ class TrainingStep:
             tf.raw_ops.ResourceApplyAdam(var=weight.handle, m=first.handle, v=second.handle, grad=gradient, **shared)
         return loss
 
+    def _terms(self, rows):
+        images, labels = self._take(self.validation, rows)
+        return dice_terms(labels, self.network(images, training=False), self.denominator)
+
+    @staticmethod
+    def _take(slices, rows):
+        return tf.gather(slices[0], rows), tf.cast(tf.gather(slices[1], rows), tf.uint8)
+
 
 def make_inference(network):
     """Compile a network's prediction: images (slices, X, Y, inputs) to probabilities (slices, X, Y, 3). It follows later changes of the weights."""
     signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
     return tf.function(lambda images: network(images, training=False), input_signature=signature, autograph=False)
-
-
-def make_validation(network, denominator):
-    """Compile ``dice_terms`` of a network's prediction: images, labels to (2, 3)."""
-    signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32), tf.TensorSpec((None, *network.input_shape[1:3]), tf.uint8)]
-    return tf.function(
-        lambda images, labels: dice_terms(labels, network(images, training=False), denominator), input_signature=signature, autograph=False
-    )

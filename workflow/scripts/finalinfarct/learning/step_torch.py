@@ -23,17 +23,17 @@ def device_name():
 class TrainingStep:
     """One update by Adam on the weighted Dice loss plus the L2 penalty; see ``step_tensorflow.TrainingStep``."""
 
-    def __init__(self, network, images, labels, lesion_weight, denominator):
-        self.network, self.lesion_weight, self.denominator = network, lesion_weight, denominator
-        self.images, self.labels = _tensor(images), _tensor(labels)
+    def __init__(self, network, training, validation, size, lesion_weight, denominator):
+        self.network, self.size, self.lesion_weight, self.denominator = network, size, lesion_weight, denominator
+        self.training, self.validation = (tuple(map(_tensor, part)) for part in (training, validation))
         self.weights = [variable.value for variable in network.trainable_variables]
         self.first_moments, self.second_moments = ([torch.zeros_like(weight) for weight in self.weights] for _ in range(2))
 
     def __call__(self, rows, rate, updates):
         """Update the weights once and return the loss before; see ``step_tensorflow.TrainingStep.__call__``."""
         rows = _tensor(np.asarray(rows, np.int64))
-        probabilities = self.network(self.images[rows], training=True)
-        loss = weighted_dice_loss(self.labels[rows], probabilities, self.lesion_weight, self.denominator)
+        images, labels = (part[rows] for part in self.training)
+        loss = weighted_dice_loss(labels, self.network(images, training=True), self.lesion_weight, self.denominator)
         loss = loss + sum(self.network.losses)
         gradients = torch.autograd.grad(loss, self.weights)
         with torch.no_grad():
@@ -42,6 +42,13 @@ class TrainingStep:
                 for old, new in zip((weight, first, second), adam(*place, rate, updates), strict=True):
                     old.copy_(new)
         return loss.detach()
+
+    def validate(self):
+        """Add up ``dice_terms`` of the validation slices; see ``step_tensorflow.TrainingStep.validate``."""
+        with torch.no_grad():
+            batches = zip(*(part.split(self.size) for part in self.validation), strict=True)
+            terms = [dice_terms(labels, self.network(images, training=False), self.denominator) for images, labels in batches]
+        return torch.stack(terms).numpy(force=True).astype(np.float64).sum(0)
 
     def write_back(self):
         """Do nothing: each update changes the network's weights in place."""
@@ -64,16 +71,6 @@ def make_inference(network):
             return network(_tensor(images), training=False).numpy(force=True)
 
     return infer
-
-
-def make_validation(network, denominator):
-    """Return ``dice_terms`` of a network's prediction: images, labels to (2, 3)."""
-
-    def validate(images, labels):
-        with torch.no_grad():
-            return dice_terms(_tensor(labels), network(_tensor(images), training=False), denominator).numpy(force=True)
-
-    return validate
 
 
 def _tensor(array):

@@ -14,7 +14,7 @@ import numpy as np
 from finalinfarct.dataset.files import sha256, whole
 from finalinfarct.dataset.images import write_json
 from finalinfarct.errors import InputError
-from finalinfarct.learning.backend import choose_precision, load_step, processor_name
+from finalinfarct.learning.backend import choose_convolutions, choose_precision, load_step, processor_name
 from finalinfarct.learning.checkpoint import Checkpoint
 from finalinfarct.learning.devices import EXECUTION, memory_faults_named
 from finalinfarct.learning.folds import find_fold, read_folds
@@ -71,7 +71,7 @@ def train(
     settings : dict
         ``training`` of the configuration: epochs, batch_size, learning_rate, learning_rate_decay, l2, dropout, lesion_weight, dice_denominator,
         batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last), checkpoint_interval_s, backend, precision,
-        branches (separate or grouped), slots_per_gpu, tensorboard and early_stopping (minimum_improvement, patience).
+        convolutions (plain or wide), slots_per_gpu, tensorboard and early_stopping (minimum_improvement, patience).
     weights_out, history_out, environment_out : str or Path
         Keras weights (``.weights.h5``); CSV with one row an epoch; JSON with versions, device, seed, hashes and counts. What differs between two
         equal trainings stands under its key ``timing``.
@@ -105,20 +105,23 @@ def train(
         counts = {part: len(images) for part, (images, _) in data.items()}
         log.info("fold %s: %d training and %d validation slices", fold, counts["training"], counts["validation"])
         step.configure(threads, seed)
-        precision = choose_precision(settings["precision"], settings["backend"], step.device_name())
+        backend, device = settings["backend"], step.device_name()
+        precision = choose_precision(settings["precision"], backend, device)
+        convolutions = choose_convolutions(settings["convolutions"], backend, device)
         network = plain = network_from_settings(fusion, inputs, matrix, settings, precision)
-        if settings["branches"] == "grouped":
-            network = network_from_settings(fusion, inputs, matrix, settings, precision, "grouped")
+        if convolutions == "wide":
+            network = network_from_settings(fusion, inputs, matrix, settings, precision, convolutions)
             copy_weights(plain, network)
         log.info(
-            "%s fusion of %s: %d parameters, %s on %s (%s), ready after %.1f s",
-            *(fusion, ", ".join(inputs), count_parameters(network), precision, step.device_name(), settings["backend"]),
+            "%s fusion of %s: %d parameters, %s and %s convolutions on %s (%s), ready after %.1f s",
+            *(fusion, ", ".join(inputs), count_parameters(network), precision, convolutions, device, backend),
             time.perf_counter() - begin,
         )
         identity = {
-            "backend": settings["backend"],
+            "backend": backend,
             "precision": precision,
-            "versions": _versions(settings["backend"]),
+            "convolutions": convolutions,
+            "versions": _versions(backend),
             "fold": int(fold),
             "training_set": training_set,
             "inputs": list(inputs),
@@ -139,7 +142,7 @@ def train(
     _write_history(progress.history, history_out)
     trained_s = sum(row["seconds"] for row in progress.history)
     environment = identity | {
-        "device": step.device_name(),
+        "device": device,
         "processor": processor_name(),
         "threads": int(threads),
         "trainable_parameters": count_parameters(network),
@@ -193,18 +196,20 @@ class Progress:
 def _fit(step, network, data, settings, seed, slices, checkpoint, write_events):
     """Train until early stopping or the last epoch, from the checkpoint where there is one; return the ``Progress``.
 
-    The training slices are taken out of ``data``: the step keeps its own copy.
+    The slices are taken out of ``data``: the step keeps its own copy.
     """
     progress = Progress(EarlyStopping(**settings["early_stopping"]))
     stopping, state = progress.stopping, checkpoint.read() if checkpoint else None
     if state:
         _restore(progress, network, *state)
     number = len(data["training"][0])
-    update = step.TrainingStep(network, *data.pop("training"), settings["lesion_weight"], settings["dice_denominator"])
+    slices_of = [data.pop(part) for part in ("training", "validation")]
+    size, epochs = settings["batch_size"], settings["epochs"]
+    update = step.TrainingStep(network, *slices_of, size, settings["lesion_weight"], settings["dice_denominator"])
+    del slices_of
     if state:
         update.set_moments(state[1]["moments"])
-    validate = step.make_validation(network, settings["dice_denominator"])
-    size, epochs, begin = settings["batch_size"], settings["epochs"], time.perf_counter()
+    begin = time.perf_counter()
     while progress.epoch < epochs and not stopping.stop:
         epoch_begin = time.perf_counter()
         progress.epoch += 1
@@ -215,8 +220,7 @@ def _fit(step, network, data, settings, seed, slices, checkpoint, write_events):
             losses.append((len(rows), update(rows, rate, progress.updates)))
             progress.updates += 1
         loss = sum(count * float(value) for count, value in losses) / number
-        update.write_back()
-        dice = _validation_dice(validate, *data["validation"], size)
+        dice = _validation_dice(update)
         if not np.isfinite([loss, dice]).all():
             found = f"the loss became {loss}, the validation Dice {dice} in epoch {progress.epoch}"
             raise InputError(slices, found, "lower training.learning_rate, or check the normalised images")
@@ -226,6 +230,7 @@ def _fit(step, network, data, settings, seed, slices, checkpoint, write_events):
         if write_events:
             write_events(progress.history[-1])
         if stopping.update(dice) or settings["weights"] == "last":
+            update.write_back()
             progress.kept, progress.kept_epoch = network.get_weights(), progress.epoch
         left_s = (now - begin) / (progress.epoch - progress.resumed) * (epochs - progress.epoch)
         log.info(
@@ -250,6 +255,7 @@ def _event_writer(folder):
 
 def _state(progress, network, update):
     """Return the counters and the arrays of a checkpoint; the network's variables hold the random state of dropout too."""
+    update.write_back()
     record = asdict(progress)
     return record, {"variables": [variable.numpy() for variable in network.variables], "moments": update.moments(), "kept": record.pop("kept")}
 
@@ -265,10 +271,9 @@ def _restore(progress, network, record, arrays):
     log.info("going on after epoch %d, from the checkpoint of a training that was cut off", progress.epoch)
 
 
-def _validation_dice(validate, images, labels, size):
+def _validation_dice(update):
     """Multi-class Dice over all validation slices together, whatever the batches."""
-    terms = sum(np.asarray(validate(images[i : i + size], labels[i : i + size])).astype(np.float64) for i in range(0, len(images), size))
-    return float(multiclass_dice_from_terms(terms))
+    return float(multiclass_dice_from_terms(update.validate()))
 
 
 def _save_weights(network, path):

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -235,6 +236,13 @@ class Worker:
 def measure_steps(options):
     """Table of the time of one update."""
     workers = {name: Worker(name, options) for name in options.contenders}
+    compare_steps(workers, options)
+    for worker in workers.values():
+        worker.close()
+
+
+def compare_steps(workers, options):
+    """Let workers take turns; print the table, with ratios to the first of them."""
     assert len({worker.ready()[0]["parameters"] for worker in workers.values()}) == 1
     times, peaks = {name: [] for name in workers}, {}
     for turn in range(options.turns + 1):
@@ -242,9 +250,7 @@ def measure_steps(options):
             seconds, peaks[name] = worker.run(options.updates)
             if turn:  # the first is a warm-up
                 times[name].append(seconds)
-    for worker in workers.values():
-        worker.close()
-    first = np.array(times[options.contenders[0]])
+    first = np.array(next(iter(times.values())))
     work_gflop = step_gflop(options.matrix, options.batch)
     print(f"One update at {options.matrix}x{options.matrix}, batch {options.batch}, late fusion of 5 inputs, {options.threads} threads")
     print(f"{options.turns} turns of {options.updates} updates; the convolutions of an update are {work_gflop:.0f} GFLOP")
@@ -401,36 +407,32 @@ def measure_folds(options):
 
 
 def project(options):
-    """Projected time of the paper's 70 trainings from measured epochs, with some trainings at once on one device.
-
-    The first process of a network, which may have to compile what others then find compiled, is not measured.
-    """
+    """Projected time of the paper's 70 trainings from measured epochs, with some trainings at once on one device. Start-up is not in it."""
     updates, validations = (-(-PAPER[name] // options.batch) for name in ("slices", "validation_slices"))
     epoch = f"{updates} updates and {validations} validation batches"
     print(f"Hours of the paper's trainings: {PAPER['folds']} folds, {PAPER['epochs']} epochs of {epoch}, no early stopping")
-    print(f"{'network':18s}{'trainings':>10s}{'contender':>24s}{'at once':>9s}{'start-up s':>12s}{'epoch s':>10s}{'hours':>8s}")
-    cases = [(network, name) for network in NETWORKS for name in options.contenders]
-    first = [Worker(name, options, *network) for network, name in cases]
-    for worker in first:
+    print(f"{'network':18s}{'trainings':>10s}{'contender':>24s}{'at once':>9s}{'epoch s':>10s}{'hours':>8s}")
+    cases = {
+        (name, *network): [Worker(name, options, *network) for _ in range(max(options.slots))] for network in NETWORKS for name in options.contenders
+    }
+    for worker in chain(*cases.values()):
         worker.ready()
-        worker.close()
     total = {}
-    for (network, name), slots in ((case, slots) for case in cases for slots in options.slots):
-        workers = [Worker(name, options, *network) for _ in range(slots)]
-        start_up = max(worker.ready()[1] for worker in workers)
-        turns = []
-        for _ in range(options.turns + 1):
-            for worker in workers:
-                worker.begin_run(updates, validations)
-            turns.append(max(worker.end_run()[0][0] for worker in workers))
+    for (name, *network), workers in cases.items():
+        for slots in options.slots:
+            turns = []
+            for _ in range(options.turns + 1):
+                for worker in workers[:slots]:
+                    worker.begin_run(updates, validations)
+                turns.append(max(worker.end_run()[0][0] for worker in workers[:slots]))
+            trainings, seconds = NETWORKS[tuple(network)] * PAPER["folds"], np.median(turns[1:])
+            hours = seconds * PAPER["epochs"] * trainings / slots / 3600
+            total[name, slots] = total.get((name, slots), 0.0) + hours
+            print(f"{f'{network[0]}, {network[1]} inputs':18s}{trainings:10d}{name:>24s}{slots:9d}{seconds:10.3f}{hours:8.2f}", flush=True)
         for worker in workers:
             worker.close()
-        trainings, epoch = NETWORKS[network] * PAPER["folds"], np.median(turns[1:])
-        hours = (start_up + epoch * PAPER["epochs"]) * trainings / slots / 3600
-        total[name, slots] = total.get((name, slots), 0.0) + hours
-        print(f"{f'{network[0]}, {network[1]} inputs':18s}{trainings:10d}{name:>24s}{slots:9d}{start_up:12.1f}{epoch:10.3f}{hours:8.2f}", flush=True)
     for (name, slots), hours in total.items():
-        print(f"{'all':18s}{sum(NETWORKS.values()) * PAPER['folds']:10d}{name:>24s}{slots:9d}{'':22s}{hours:8.2f}")
+        print(f"{'all':18s}{sum(NETWORKS.values()) * PAPER['folds']:10d}{name:>24s}{slots:9d}{'':10s}{hours:8.2f}")
 
 
 def main():

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -67,12 +69,9 @@ def test_killed_and_begun_again_it_ends_with_the_same_weights(data, tmp_path):
     assert not list(checkpoints.iterdir())
 
 
-@pytest.fixture
-def cut_off(data, tmp_path, monkeypatch, request):
-    """A checkpoint folder after a training, of settings changed as asked, that broke off in its fourth epoch."""
+def cut_short(data, folder, **changes):
+    """Checkpoint folder of a training that broke off in its fourth epoch."""
     from finalinfarct.learning import training
-
-    checkpoints = tmp_path / "checkpoints"
 
     validated, epochs = training._validation_dice, iter(range(1, 9))
 
@@ -81,10 +80,17 @@ def cut_off(data, tmp_path, monkeypatch, request):
             raise KeyboardInterrupt
         return validated(*arguments)
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "_validation_dice", broken)
         with pytest.raises(KeyboardInterrupt):
-            run(data, tmp_path / "cut", checkpoints, epochs=6, **getattr(request, "param", {}))
+            run(data, folder / "cut", folder / "checkpoints", epochs=6, **changes)
+    return folder / "checkpoints"
+
+
+@pytest.fixture
+def cut_off(data, tmp_path, request):
+    """A checkpoint folder after a training, of settings changed as asked, that broke off, and the one checkpoint in it."""
+    checkpoints = cut_short(data, tmp_path, **getattr(request, "param", {}))
     (path,) = checkpoints.glob("*/*")
     return checkpoints, path
 
@@ -143,3 +149,19 @@ def test_interval_and_what_an_earlier_process_left(tmp_path):
     (tmp_path / ".99.half.npz").write_bytes(b"half")
     assert Checkpoint(tmp_path, {"seed": 1}, 0).path == checkpoint.path != Checkpoint(tmp_path, {"seed": 2}, 0).path
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("backend", "convolutions"), [("jax", "plain"), ("jax", "wide"), ("torch", "plain")])
+def test_with_other_backends_too_it_ends_with_the_same_weights(data, tmp_path, backend, convolutions):
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    changes = {"backend": backend, "convolutions": convolutions}
+    program = f"import pathlib; from test_learning_checkpoint import *; data, folder = map(pathlib.Path, sys.argv[1:]); changes = {changes}; "
+    program += "checkpoints = cut_short(data, folder, **changes); "
+    program += "run(data, folder / 'parts', checkpoints, epochs=6, **changes); run(data, folder / 'whole', epochs=6, **changes)"
+    folders = [str(ROOT / name) for name in ("workflow/scripts", "tests", "tests/unit")]
+    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"} | {"PYTHONPATH": os.pathsep.join(folders)}
+    subprocess.run([sys.executable, "-c", program, data, tmp_path], check=True, env=environment)
+    parts, whole = ([tmp_path / name / output for output in OUTPUTS] for name in ("parts", "whole"))
+    assert resumed(parts) == 3 and resumed(whole) == 0
+    assert parts[0].read_bytes() == whole[0].read_bytes()

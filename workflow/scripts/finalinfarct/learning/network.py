@@ -1,6 +1,7 @@
 """The U-Net with one encoder branch per input (late fusion) or one for all inputs (early fusion)."""
 
 import math
+import random
 
 import numpy as np
 
@@ -90,7 +91,9 @@ def build_network(
             there = first if level == 1 else usual
             x = block(x, width, f"{name}_block{level}", there, groups)
             if level >= 4:
-                x = layers.Dropout(dropout, name=f"{name}_dropout{level}", **policy)(x)
+                # Drawn as Keras would. Without a seed PyTorch's dropout follows a state of the process that no checkpoint holds.
+                seed = random.randint(1, 10**9) if dropout else None
+                x = layers.Dropout(dropout, seed=seed, name=f"{name}_dropout{level}", **policy)(x)
             if level < len(ENCODER_WIDTHS):
                 skips.append(blocks.begin(name=f"{name}_blocks", **policy)(x) if level == 1 and blocks and there is usual else x)
                 x = there.MaxPooling2D(2, name=f"{name}_pool{level}", **policy)(x)

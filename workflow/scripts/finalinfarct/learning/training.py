@@ -231,7 +231,8 @@ def _fit(step, network, data, settings, seed, slices, checkpoint, write_events):
             write_events(progress.history[-1])
         if stopping.update(dice) or settings["weights"] == "last":
             update.write_back()
-            progress.kept, progress.kept_epoch = network.get_weights(), progress.epoch
+            # Copies: with PyTorch the arrays are the weights themselves, which later updates change.
+            progress.kept, progress.kept_epoch = [np.array(weights) for weights in network.get_weights()], progress.epoch
         left_s = (now - begin) / (progress.epoch - progress.resumed) * (epochs - progress.epoch)
         log.info(
             "epoch %d of %d: loss %.4f, validation Dice %.4f, rate %.3g, %.1f s, at most %.0f s left",

@@ -3,7 +3,7 @@
 ``PYTHONPATH=workflow/scripts python benchmarks/training.py step`` (or ``start-up``, ``memory``, ``folds``, ``projection``) prints a table. Each
 contender is a process of its own with its own settings; they take turns, so that a slow moment of the machine meets all of them. Figures are medians
 over the turns; CPU time stands beside wall time, since it is what is left of a measurement on a busy machine. A contender is ``keras-fit``, or a
-backend and a precision such as ``tensorflow/bfloat16`` or ``torch/float32``, with ``/wide`` for wide convolutions. ``keras-fit`` takes the
+backend and a precision such as ``tensorflow/bfloat16`` or ``torch/float32``, with ``/grouped`` for branches computed as one. ``keras-fit`` takes the
 backend of the variable KERAS_BACKEND; ``keras-fit-xla`` compiles. On a machine with GPUs all contenders use the first that is visible.
 """
 
@@ -41,7 +41,7 @@ SETTINGS = {
     "checkpoint_interval_s": 60,
     "backend": "tensorflow",
     "precision": "float32",
-    "convolutions": "plain",
+    "branches": "separate",
     "slots_per_gpu": 1,
     "tensorboard": False,
 }
@@ -150,12 +150,12 @@ def work(options):
         from finalinfarct.learning import training
         from finalinfarct.learning.backend import load_step
 
-        backend, precision, *convolutions = options.contender.split("/")
+        backend, precision, *branches = options.contender.split("/")
         # All contenders live at once on one GPU: with fewer slots they would wait for one another.
         step = load_step(backend, 64)
         parts["imports"] = clock.lap()
         step.configure(options.threads, 0)
-        network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS, precision, *convolutions)
+        network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS, precision, *branches)
         data, loss = [(images, labels)] * 2, (SETTINGS["lesion_weight"], SETTINGS["dice_denominator"])
         update = step.TrainingStep(network, *data, options.batch, *loss)
         parts["building"] = clock.lap()

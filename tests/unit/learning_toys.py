@@ -23,7 +23,7 @@ SETTINGS = {
     "checkpoint_interval_s": 0,
     "backend": "tensorflow",
     "precision": "float32",
-    "convolutions": "plain",
+    "branches": "separate",
     "slots_per_gpu": 1,
     "tensorboard": False,
 }

@@ -11,7 +11,7 @@ from learning_toys import SETTINGS
 
 from finalinfarct.errors import InputError
 from finalinfarct.learning import backend as module
-from finalinfarct.learning.backend import choose_convolutions, choose_precision, load_step
+from finalinfarct.learning.backend import choose_branches, choose_precision, load_step
 from finalinfarct.learning.network import copy_weights, count_parameters, network_from_settings
 from project import ROOT
 
@@ -23,7 +23,7 @@ def batch():
     return generator.random((6, MATRIX, MATRIX, len(INPUTS)), np.float32), generator.integers(0, 3, (6, MATRIX, MATRIX)).astype(np.uint8)
 
 
-def run(backend, weights, output=None, precision="float32", convolutions="plain", fusion="late"):
+def run(backend, weights, output=None, precision="float32", branches="separate", fusion="late"):
     """Probabilities, Dice terms, and the losses of updates from a weights file, without dropout; in this process, or written to a file by another."""
     step = load_step(backend, 1)
     step.configure(1, 0)
@@ -31,8 +31,8 @@ def run(backend, weights, output=None, precision="float32", convolutions="plain"
     fusion = "late" if fusion == "single" else fusion
     network = plain = network_from_settings(fusion, inputs, MATRIX, SETTINGS | {"dropout": 0.0}, precision)
     network.load_weights(weights)
-    if convolutions == "wide":
-        network = network_from_settings(fusion, inputs, MATRIX, SETTINGS | {"dropout": 0.0}, precision, convolutions)
+    if branches == "grouped":
+        network = network_from_settings(fusion, inputs, MATRIX, SETTINGS | {"dropout": 0.0}, precision, branches)
         copy_weights(plain, network)
     images, labels = batch()
     images = images[..., : len(inputs)]
@@ -73,16 +73,16 @@ def reference(tmp_path_factory):
     return write_reference(tmp_path_factory.mktemp("backends") / "model.weights.h5", "late")
 
 
-@pytest.mark.parametrize(("convolutions", "fusion"), [("plain", "late"), ("wide", "late"), ("wide", "single"), ("wide", "early")])
+@pytest.mark.parametrize(("branches", "fusion"), [("separate", "late"), ("grouped", "late"), ("grouped", "single"), ("grouped", "early")])
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_predict_and_train_alike(reference, backend, convolutions, fusion, tmp_path):
+def test_other_backends_predict_and_train_alike(reference, backend, branches, fusion, tmp_path):
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     path, expected = reference if fusion == "late" else write_reference(tmp_path / "model.weights.h5", fusion)
     folders = [str(ROOT / name) for name in ("workflow/scripts", "tests", "tests/unit")]
     program = f"import sys; sys.path[:0] = {folders}; from test_learning_backends import run; run(*sys.argv[1:])"
     environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
-    arguments = [backend, path, tmp_path / "found.npz", "float32", convolutions, fusion]
+    arguments = [backend, path, tmp_path / "found.npz", "float32", branches, fusion]
     subprocess.run([sys.executable, "-c", program, *arguments], check=True, env=environment)
     found = np.load(tmp_path / "found.npz")
     np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-4)
@@ -91,17 +91,17 @@ def test_other_backends_predict_and_train_alike(reference, backend, convolutions
     np.testing.assert_allclose(found["mean"], expected["mean"], atol=1e-3)
 
 
-def test_wide_convolutions_are_the_same_network(reference):
+def test_grouped_branches_are_the_same_network(reference):
     path, expected = reference
-    found = run("tensorflow", path, convolutions="wide")
+    found = run("tensorflow", path, branches="grouped")
     np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-4)
     np.testing.assert_allclose(found["losses"], expected["losses"], atol=1e-3)
     np.testing.assert_allclose(found["mean"], expected["mean"], atol=1e-3)
-    plain, wide = (network_from_settings("late", INPUTS, MATRIX, SETTINGS, convolutions=convolutions) for convolutions in ("plain", "wide"))
-    assert count_parameters(wide) == count_parameters(plain)
-    copy_weights(plain, wide)
-    assert float(sum(wide.losses)) == pytest.approx(float(sum(plain.losses)), rel=1e-5)
-    assert wide.get_layer("branches_block2_conv1").groups == 2
+    separate, grouped = (network_from_settings("late", INPUTS, MATRIX, SETTINGS, branches=branches) for branches in ("separate", "grouped"))
+    assert count_parameters(grouped) == count_parameters(separate)
+    copy_weights(separate, grouped)
+    assert float(sum(grouped.losses)) == pytest.approx(float(sum(separate.losses)), rel=1e-5)
+    assert grouped.get_layer("branches_block2_conv1").groups == 2
 
 
 def test_bfloat16_rounds_but_trains_alike_with_weights_in_float32(reference):
@@ -145,8 +145,8 @@ def test_precision_is_chosen_by_rule(tmp_path, wanted, backend, device, flags, c
     assert choose_precision(wanted, backend, device, tmp_path / "cpuinfo") == chosen
 
 
-def test_convolutions_are_chosen_by_rule_and_precision_without_a_description_of_the_processor(tmp_path):
+def test_branches_are_chosen_by_rule_and_precision_without_a_description_of_the_processor(tmp_path):
     assert choose_precision("auto", "tensorflow", "CPU", tmp_path / "none") == "float32"
-    assert choose_convolutions("auto", "jax", "NVIDIA X") == "wide"
-    assert [choose_convolutions("auto", *machine) for machine in (("jax", "CPU"), ("tensorflow", "NVIDIA X"), ("torch", "NVIDIA X"))] == ["plain"] * 3
-    assert choose_convolutions("plain", "jax", "NVIDIA X") == "plain" and choose_convolutions("wide", "tensorflow", "CPU") == "wide"
+    assert choose_branches("auto", "jax", "NVIDIA X") == "grouped"
+    assert [choose_branches("auto", *machine) for machine in (("jax", "CPU"), ("tensorflow", "NVIDIA X"), ("torch", "NVIDIA X"))] == ["separate"] * 3
+    assert choose_branches("separate", "jax", "NVIDIA X") == "separate" and choose_branches("grouped", "tensorflow", "CPU") == "grouped"

@@ -151,11 +151,11 @@ def test_interval_and_what_an_earlier_process_left(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("backend", "convolutions"), [("jax", "plain"), ("jax", "wide"), ("torch", "plain")])
-def test_with_other_backends_too_it_ends_with_the_same_weights(data, tmp_path, backend, convolutions):
+@pytest.mark.parametrize(("backend", "branches"), [("jax", "separate"), ("jax", "grouped"), ("torch", "separate")])
+def test_with_other_backends_too_it_ends_with_the_same_weights(data, tmp_path, backend, branches):
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    changes = {"backend": backend, "convolutions": convolutions}
+    changes = {"backend": backend, "branches": branches}
     program = f"import pathlib; from test_learning_checkpoint import *; data, folder = map(pathlib.Path, sys.argv[1:]); changes = {changes}; "
     program += "checkpoints = cut_short(data, folder, **changes); "
     program += "run(data, folder / 'parts', checkpoints, epochs=6, **changes); run(data, folder / 'whole', epochs=6, **changes)"

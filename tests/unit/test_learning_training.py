@@ -133,11 +133,11 @@ def test_validation_that_is_no_number_is_named(data, tmp_path, monkeypatch, weig
         run(data, tmp_path, inputs=["DWI"], settings={"weights": weights})
 
 
-def test_wide_convolutions_write_the_weights_of_the_plain_network(data, tmp_path):
-    plain, wide = (run(data, tmp_path / kind, settings={"convolutions": kind, "dropout": 0.0, "epochs": 1}) for kind in ("plain", "wide"))
-    for one, other in zip(read_weights(plain[0]), read_weights(wide[0]), strict=True):
+def test_grouped_branches_write_the_weights_of_the_plain_network(data, tmp_path):
+    separate, grouped = (run(data, tmp_path / kind, settings={"branches": kind, "dropout": 0.0, "epochs": 1}) for kind in ("separate", "grouped"))
+    for one, other in zip(read_weights(separate[0]), read_weights(grouped[0]), strict=True):
         assert np.quantile(np.abs(one - other), 0.9) < 1e-3
-    assert json.loads(wide[2].read_text())["settings"]["convolutions"] == "wide"
+    assert json.loads(grouped[2].read_text())["branches"] == "grouped"
 
 
 def test_update_equals_keras_adam_on_loss_and_penalty():

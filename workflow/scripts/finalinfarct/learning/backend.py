@@ -91,25 +91,25 @@ def choose_precision(wanted, backend, device, processor_file="/proc/cpuinfo"):
     return chosen
 
 
-def choose_convolutions(wanted, backend, device):
-    """Resolve ``auto`` to the convolutions that are fastest by what was measured (docs/performance.md).
+def choose_branches(wanted, backend, device):
+    """Resolve ``auto`` to the way to compute the branches that is fastest by what was measured (docs/performance.md).
 
     Parameters
     ----------
     wanted : str
-        ``plain``, ``wide`` or ``auto``: wide with JAX on a GPU, else plain.
+        ``separate``, ``grouped`` or ``auto``: grouped with JAX on a GPU, else separate.
     backend, device : str
         As for ``choose_precision``.
 
     Returns
     -------
     str
-        ``plain`` or ``wide``.
+        ``separate`` or ``grouped``.
     """
     if wanted != "auto":
         return wanted
-    chosen = "wide" if _is_jax_on_gpu(backend, device) else "plain"
-    log.info("training.convolutions auto: %s with %s on %s", chosen, backend, device)
+    chosen = "grouped" if _is_jax_on_gpu(backend, device) else "separate"
+    log.info("training.branches auto: %s with %s on %s", chosen, backend, device)
     return chosen
 
 

@@ -2,9 +2,9 @@
 
 import keras
 import tensorflow as tf
-from keras.layers import Conv2D, Conv2DTranspose, MaxPooling2D
+from keras.layers import Conv2D, Conv2DTranspose
 
-__all__ = ["BatchNormalization", "Conv2D", "Conv2DTranspose", "MaxPooling2D"]
+__all__ = ["BatchNormalization", "Conv2D", "Conv2DTranspose"]
 
 
 class BatchNormalization(keras.layers.BatchNormalization):

@@ -23,7 +23,7 @@ def build_network(
     batch_normalization_momentum=0.99,
     batch_normalization_epsilon=1e-3,
     precision="float32",
-    convolutions="plain",
+    branches="separate",
 ):
     """Build the network of Debs et al. 2021 (section 2.3, table 1), with random weights from Keras's global seed.
 
@@ -49,9 +49,8 @@ def build_network(
         Momentum of the moving averages; constant added to the variance.
     precision : str
         ``float32``; or ``bfloat16`` for what the layers compute, with weights, moving averages and the head in float32 as ever.
-    convolutions : str
-        ``plain``; or ``wide``: fewer and larger ones, for devices that small ones do not fill. The encoders of late fusion are one whose convolutions
-        have a group for each input; with JAX the voxels of 2x2 blocks are channels where there are few (``layers_jax``). The function and the number
+    branches : str
+        ``separate``, or ``grouped``: the encoders of late fusion as one whose convolutions have a group for each input. The function and the number
         of parameters are the same (``copy_weights``), the initial weights not: Keras scales them by the width of the layer.
 
     Returns
@@ -71,67 +70,62 @@ def build_network(
         raise InputError("images.matrix", f"{matrix} cannot be halved four times", "set it to a multiple of 16")
     if fusion not in ("late", "early"):
         raise InputError("fusion", f"unknown kind '{fusion}'", "use late or early")
-    usual = _layers_of_backend()
-    blocks = getattr(usual, "blocks", None) if convolutions == "wide" else None
+    fast = _layers_of_backend()
+    together = n_inputs if fusion == "late" and branches == "grouped" else 1
     policy = {"dtype": "mixed_bfloat16" if precision == "bfloat16" else "float32"}
     kernel = {"kernel_initializer": initializer, "kernel_regularizer": keras.regularizers.L2(l2)}
     moments = {"momentum": batch_normalization_momentum, "epsilon": batch_normalization_epsilon}
 
-    def block(x, width, name, layers_there, groups=1):
+    def block(x, width, name, groups=1):
         for part in (1, 2):
-            convolution = {"padding": "same", "groups": groups, "activation": "relu"} | kernel
-            x = layers_there.Conv2D(width * groups, 3, name=f"{name}_conv{part}", **convolution, **policy)(x)
-            x = layers_there.BatchNormalization(name=f"{name}_norm{part}", **moments, **policy)(x)
+            x = fast.Conv2D(width * groups, 3, padding="same", groups=groups, activation="relu", name=f"{name}_conv{part}", **kernel, **policy)(x)
+            x = fast.BatchNormalization(name=f"{name}_norm{part}", **moments, **policy)(x)
         return x
 
-    def encoder(x, name, groups=1):
-        skips, first = [], blocks if blocks and groups == 1 else usual
-        x = first.begin(name=f"{name}_blocks", **policy)(x) if first is blocks else x
+    def encoder(x, name):
+        skips = []
         for level, width in enumerate(ENCODER_WIDTHS, start=1):
-            there = first if level == 1 else usual
-            x = block(x, width, f"{name}_block{level}", there, groups)
+            x = block(x, width, f"{name}_block{level}", together)
             if level >= 4:
                 # Drawn as Keras would. Without a seed PyTorch's dropout follows a state of the process that no checkpoint holds.
                 seed = random.randint(1, 10**9) if dropout else None
                 x = layers.Dropout(dropout, seed=seed, name=f"{name}_dropout{level}", **policy)(x)
             if level < len(ENCODER_WIDTHS):
-                skips.append(blocks.begin(name=f"{name}_blocks", **policy)(x) if level == 1 and blocks and there is usual else x)
-                x = there.MaxPooling2D(2, name=f"{name}_pool{level}", **policy)(x)
+                skips.append(x)
+                x = layers.MaxPooling2D(2, name=f"{name}_pool{level}", **policy)(x)
         return x, skips
 
     images = keras.Input((matrix, matrix, n_inputs), name="images")
-    if fusion == "late" and n_inputs > 1 and convolutions == "wide":
-        encoded = [encoder(images, GROUPED, n_inputs)]
+    if together > 1:
+        encoded = [encoder(images, GROUPED)]
     else:
         separate = keras.ops.split(images, n_inputs, axis=-1) if fusion == "late" and n_inputs > 1 else [images]
         encoded = [encoder(x, f"branch{number}") for number, x in enumerate(separate, start=1)]
     ends = [end for end, _ in encoded]
     x = layers.Concatenate(name="concatenation", **policy)(ends) if len(ends) > 1 else ends[0]
     for level, width in zip((4, 3, 2, 1), DECODER_WIDTHS, strict=True):
-        there = blocks if blocks and level == 1 else usual
-        x = there.Conv2DTranspose(width, 2, strides=2, name=f"decoder{level}_up", **kernel, **policy)(x)
+        x = fast.Conv2DTranspose(width, 2, strides=2, name=f"decoder{level}_up", **kernel, **policy)(x)
         x = layers.Concatenate(name=f"decoder{level}_skips", **policy)([x] + [skips[level - 1] for _, skips in encoded])
-        x = block(x, width, f"decoder{level}", there)
-    x = (blocks or usual).Conv2D(CLASSES, 3, padding="same", activation="softmax", name="head", dtype="float32", **kernel)(x)
-    probabilities = blocks.end(name="probabilities", dtype="float32")(x) if blocks else x
+        x = block(x, width, f"decoder{level}")
+    probabilities = layers.Conv2D(CLASSES, 3, padding="same", activation="softmax", name="head", dtype="float32", **kernel)(x)
     return keras.Model(images, probabilities, name=f"{fusion}_fusion_{n_inputs}_inputs")
 
 
-def network_from_settings(fusion, inputs, matrix, settings, precision="float32", convolutions="plain"):
-    """Build the network that the training settings (configuration ``training``) describe; only trainings choose precision and convolutions."""
+def network_from_settings(fusion, inputs, matrix, settings, precision="float32", branches="separate"):
+    """Build the network that the training settings (configuration ``training``) describe; only trainings choose precision and branches."""
     keys = ("dropout", "l2", "initializer", "batch_normalization_momentum", "batch_normalization_epsilon")
-    return build_network(fusion, len(inputs), matrix, precision=precision, convolutions=convolutions, **{key: settings[key] for key in keys})
+    return build_network(fusion, len(inputs), matrix, precision=precision, branches=branches, **{key: settings[key] for key in keys})
 
 
 def copy_weights(source, target):
-    """Copy the weights of a network into one of the same function, whichever of them has wide convolutions.
+    """Copy the weights of a network into one of the same function, whichever of them has its branches grouped.
 
     The last axis of every weight and moving average of a grouped layer holds the branches one after the other. Random states are not copied.
 
     Parameters
     ----------
     source, target : keras.Model
-        Of ``build_network``, alike but for ``precision`` and ``convolutions``.
+        Of ``build_network``, alike but for ``precision`` and ``branches``.
     """
     values = {}
     for layer in source.layers:

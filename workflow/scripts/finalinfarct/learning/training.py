@@ -14,7 +14,7 @@ import numpy as np
 from finalinfarct.dataset.files import sha256, whole
 from finalinfarct.dataset.images import write_json
 from finalinfarct.errors import InputError
-from finalinfarct.learning.backend import choose_convolutions, choose_precision, load_step, processor_name
+from finalinfarct.learning.backend import choose_branches, choose_precision, load_step, processor_name
 from finalinfarct.learning.checkpoint import Checkpoint
 from finalinfarct.learning.devices import EXECUTION, memory_faults_named
 from finalinfarct.learning.folds import find_fold, read_folds
@@ -71,7 +71,7 @@ def train(
     settings : dict
         ``training`` of the configuration: epochs, batch_size, learning_rate, learning_rate_decay, l2, dropout, lesion_weight, dice_denominator,
         batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last), checkpoint_interval_s, backend, precision,
-        convolutions (plain or wide), slots_per_gpu, tensorboard and early_stopping (minimum_improvement, patience).
+        branches (separate, grouped or auto), slots_per_gpu, tensorboard and early_stopping (minimum_improvement, patience).
     weights_out, history_out, environment_out : str or Path
         Keras weights (``.weights.h5``); CSV with one row an epoch; JSON with versions, device, seed, hashes and counts. What differs between two
         equal trainings stands under its key ``timing``.
@@ -107,20 +107,20 @@ def train(
         step.configure(threads, seed)
         backend, device = settings["backend"], step.device_name()
         precision = choose_precision(settings["precision"], backend, device)
-        convolutions = choose_convolutions(settings["convolutions"], backend, device)
+        branches = choose_branches(settings["branches"], backend, device)
         network = plain = network_from_settings(fusion, inputs, matrix, settings, precision)
-        if convolutions == "wide":
-            network = network_from_settings(fusion, inputs, matrix, settings, precision, convolutions)
+        if branches == "grouped":
+            network = network_from_settings(fusion, inputs, matrix, settings, precision, branches)
             copy_weights(plain, network)
         log.info(
-            "%s fusion of %s: %d parameters, %s and %s convolutions on %s (%s), ready after %.1f s",
-            *(fusion, ", ".join(inputs), count_parameters(network), precision, convolutions, device, backend),
+            "%s fusion of %s: %d parameters, %s, %s branches on %s (%s), ready after %.1f s",
+            *(fusion, ", ".join(inputs), count_parameters(network), precision, branches, device, backend),
             time.perf_counter() - begin,
         )
         identity = {
             "backend": backend,
             "precision": precision,
-            "convolutions": convolutions,
+            "branches": branches,
             "versions": _versions(backend),
             "fold": int(fold),
             "training_set": training_set,

@@ -28,7 +28,16 @@ def leaves(node, path=()):
 
 
 @pytest.mark.parametrize(
-    "overlay", [None, "config/paper.yaml", "config/isles22.yaml", "config/new_patients.yaml", "tests/config/tiny.yaml", "benchmarks/full_size.yaml"]
+    "overlay",
+    [
+        None,
+        "config/paper.yaml",
+        "config/isles22.yaml",
+        "config/new_patients.yaml",
+        "config/jax.yaml",
+        "tests/config/tiny.yaml",
+        "benchmarks/full_size.yaml",
+    ],
 )
 def test_shipped_configurations_are_valid(config, overlay):
     if overlay:

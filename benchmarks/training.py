@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from functools import cache
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -412,25 +411,24 @@ def project(options):
     epoch = f"{updates} updates and {validations} validation batches"
     print(f"Hours of the paper's trainings: {PAPER['folds']} folds, {PAPER['epochs']} epochs of {epoch}, no early stopping")
     print(f"{'network':18s}{'trainings':>10s}{'contender':>24s}{'at once':>9s}{'epoch s':>10s}{'hours':>8s}")
-    cases = {
-        (name, *network): [Worker(name, options, *network) for _ in range(max(options.slots))] for network in NETWORKS for name in options.contenders
-    }
-    for worker in chain(*cases.values()):
-        worker.ready()
     total = {}
-    for (name, *network), workers in cases.items():
-        for slots in options.slots:
-            turns = []
-            for _ in range(options.turns + 1):
-                for worker in workers[:slots]:
-                    worker.begin_run(updates, validations)
-                turns.append(max(worker.end_run()[0][0] for worker in workers[:slots]))
-            trainings, seconds = NETWORKS[tuple(network)] * PAPER["folds"], np.median(turns[1:])
-            hours = seconds * PAPER["epochs"] * trainings / slots / 3600
-            total[name, slots] = total.get((name, slots), 0.0) + hours
-            print(f"{f'{network[0]}, {network[1]} inputs':18s}{trainings:10d}{name:>24s}{slots:9d}{seconds:10.3f}{hours:8.2f}", flush=True)
-        for worker in workers:
-            worker.close()
+    for network, families in NETWORKS.items():
+        for name in options.contenders:
+            workers = [Worker(name, options, *network) for _ in range(max(options.slots))]
+            for worker in workers:
+                worker.ready()
+            for slots in options.slots:
+                turns = []
+                for _ in range(options.turns + 1):
+                    for worker in workers[:slots]:
+                        worker.begin_run(updates, validations)
+                    turns.append(max(worker.end_run()[0][0] for worker in workers[:slots]))
+                trainings, seconds = families * PAPER["folds"], np.median(turns[1:])
+                hours = seconds * PAPER["epochs"] * trainings / slots / 3600
+                total[name, slots] = total.get((name, slots), 0.0) + hours
+                print(f"{f'{network[0]}, {network[1]} inputs':18s}{trainings:10d}{name:>24s}{slots:9d}{seconds:10.3f}{hours:8.2f}", flush=True)
+            for worker in workers:
+                worker.close()
     for (name, slots), hours in total.items():
         print(f"{'all':18s}{sum(NETWORKS.values()) * PAPER['folds']:10d}{name:>24s}{slots:9d}{'':10s}{hours:8.2f}")
 
@@ -455,7 +453,7 @@ def main():
         command.add_argument("--threads", type=int, default=os.cpu_count())
         command.add_argument("--contenders", nargs="+", default=CONTENDERS)
         command.add_argument("--turns", type=int, default=5)
-        command.add_argument("--updates", type=int, default=10, help="updates a turn; each turn of keras-fit pays one call of fit")
+        command.add_argument("--updates", type=int, default=10, help="updates a turn, but of projection; each turn of keras-fit pays one call of fit")
         command.add_argument("--slots", nargs="+", type=int, default=[1], help="projection: numbers of trainings at once")
         command.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
         command.add_argument("--contender", default="keras-fit")

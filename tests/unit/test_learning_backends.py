@@ -147,6 +147,7 @@ def test_precision_is_chosen_by_rule(tmp_path, wanted, backend, device, flags, c
 
 def test_branches_are_chosen_by_rule_and_precision_without_a_description_of_the_processor(tmp_path):
     assert choose_precision("auto", "tensorflow", "CPU", tmp_path / "none") == "float32"
-    assert choose_branches("auto", "jax", "NVIDIA X") == "grouped"
-    assert [choose_branches("auto", *machine) for machine in (("jax", "CPU"), ("tensorflow", "NVIDIA X"), ("torch", "NVIDIA X"))] == ["separate"] * 3
-    assert choose_branches("separate", "jax", "NVIDIA X") == "separate" and choose_branches("grouped", "tensorflow", "CPU") == "grouped"
+    machines = (("jax", "NVIDIA X"), ("jax", "CPU"), ("tensorflow", "NVIDIA X"), ("torch", "NVIDIA X"))
+    assert [choose_branches("auto", *machine, "late", 5) for machine in machines] == ["grouped", "separate", "separate", "separate"]
+    assert [choose_branches(wanted, "jax", "NVIDIA X", "late", 3) for wanted in ("separate", "grouped")] == ["separate", "grouped"]
+    assert [choose_branches("grouped", "jax", "NVIDIA X", *network) for network in (("early", 5), ("late", 1))] == ["separate", "separate"]

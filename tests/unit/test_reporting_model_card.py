@@ -28,7 +28,7 @@ def family(tmp_path):
                 **{"fold": fold, "fusion": "late", "inputs": ["DWI", "ADC"], "training_set": "reperfused", "matrix": 32, "seed": 7, "threads": 2},
                 **{"settings": SETTINGS, "versions": {"keras": "3.1", "python": "3.11"}, "sha256": {"code": "c0de", "slices": "51ce"}},
                 **{"backend": "tensorflow", "precision": "float32", "device": "CPU", "processor": "x86_64", "trainable_parameters": 864979},
-                **{"patients": {"training": ["a", "b"], "validation": ["c"]}, "slices": {"training": 11, "validation": 5}},
+                **{"branches": "separate", "patients": {"training": ["a", "b"], "validation": ["c"]}, "slices": {"training": 11, "validation": 5}},
                 **{"epochs": 3, "kept_epoch": 2, "timing": {"training_s": 90.0}},
             }
             environments.append(tmp_path / f"{fold}.json")
@@ -86,8 +86,8 @@ def test_trainings_that_do_not_belong_together_are_refused(family):
 
 
 def test_devices_may_differ(family):
-    text = family(device="GPU X", precision="bfloat16", kept_epoch=3)[0].read_text(encoding="utf-8")
-    assert "| precision | bfloat16, float32 |" in text
+    text = family(device="GPU X", precision="bfloat16", branches="grouped", kept_epoch=3)[0].read_text(encoding="utf-8")
+    assert "| precision | bfloat16, float32 |" in text and "| branches | grouped, separate |" in text
     assert "| 2 | 2 + 1 | 11 + 5 | 3 | 3 | 0.500 | 1.5 |" in text
     assert "CPU (x86_64, 2 threads), GPU X (x86_64, 2 threads)" in text
     assert json.dumps(SETTINGS["early_stopping"]["patience"]) in text

@@ -1,7 +1,7 @@
 """Which library computes: every ``step_*`` module offers the same names, each in the words of its library.
 
-``configure(threads, seed)``, ``device_name()``, ``TrainingStep`` and ``make_inference(network)``. A ``TrainingStep`` takes the network and all
-slices when it is made, so that they reach the device once, and the network's weights as they are then.
+``configure(threads, seed)``, ``device_name()``, ``TrainingStep``, which updates and validates, and ``make_inference(network)``. A ``TrainingStep``
+takes the network and all slices when it is made, so that they reach the device once, and the network's weights as they are then.
 """
 
 import logging
@@ -91,8 +91,8 @@ def choose_precision(wanted, backend, device, processor_file="/proc/cpuinfo"):
     return chosen
 
 
-def choose_branches(wanted, backend, device):
-    """Resolve ``auto`` to the way to compute the branches that is fastest by what was measured (docs/performance.md).
+def choose_branches(wanted, backend, device, fusion, n_inputs):
+    """Say how the branches of a network are computed, and resolve ``auto`` to what is fastest by what was measured (docs/performance.md).
 
     Parameters
     ----------
@@ -100,12 +100,18 @@ def choose_branches(wanted, backend, device):
         ``separate``, ``grouped`` or ``auto``: grouped with JAX on a GPU, else separate.
     backend, device : str
         As for ``choose_precision``.
+    fusion : str
+        ``late`` or ``early``.
+    n_inputs : int
+        Number of input images.
 
     Returns
     -------
     str
-        ``separate`` or ``grouped``.
+        ``separate`` or ``grouped``; a network of one branch has nothing to group.
     """
+    if fusion == "early" or n_inputs == 1:
+        return "separate"
     if wanted != "auto":
         return wanted
     chosen = "grouped" if _is_jax_on_gpu(backend, device) else "separate"

@@ -27,7 +27,10 @@ def counting(slices):
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalisation of channels-last images, with mean and variance from one pass over them."""
+    """Keras's batch normalisation of channels-last images, with mean and variance from one pass over them.
+
+    In float32 the variance is exact to rounding where the mean of the batch is not hundreds of standard deviations from the moving average.
+    """
 
     def call(self, inputs, training=None, mask=None):
         """Normalise (slices, X, Y, channels), float32 or bfloat16; in training by the batch, with the moving averages updated."""
@@ -35,8 +38,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
         images = inputs.astype("float32")
         if training:
             moving = mean, variance
-            mean, square = _means(images), _means(images * images)
-            variance = jnp.maximum(square - mean * mean, 0.0)
+            # From about where the mean is, so that the difference of squares does not cancel.
+            shifted = images - mean
+            shift, square = _means(shifted), _means(shifted * shifted)
+            mean, variance = mean + shift, jnp.maximum(square - shift * shift, 0.0)
             for variable, old, new in zip((self.moving_mean, self.moving_variance), moving, (mean, variance), strict=True):
                 variable.assign(old * self.momentum + jax.lax.stop_gradient(new) * (1.0 - self.momentum))
         factor = scale * jax.lax.rsqrt(variance + self.epsilon)

@@ -1,13 +1,13 @@
-"""All that speaks JAX: its set-up, one compiled training update, and inference. JAX's CPU threads are its own choice."""
+"""What speaks JAX beside the layers: set-up, one compiled training update, validation and inference. JAX's CPU threads are its own choice."""
 
 import os
-import tempfile
 from pathlib import Path
 
 # Read when JAX is imported: else it takes most of a GPU's memory, which several processes share.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-# Compiling takes longer than hundreds of updates on a GPU, and trainings of one kind of network need the same programs.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"finalinfarct-{os.getuid()}" / "jax"))
+# Compiling takes longer than hundreds of updates on a GPU, and trainings of one kind of network need the same programs. The folder is the user's own:
+# programs are code, and what another user left in a shared one would be run.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "finalinfarct" / "jax"))
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,9 @@ class TrainingStep:
     """
 
     def __init__(self, network, training, validation, size, lesion_weight, denominator):
-        self.network, self.size, self.lesion_weight, self.denominator = network, size, lesion_weight, denominator
+        self.network, self.lesion_weight, self.denominator = network, lesion_weight, denominator
+        # Batches are filled up to this.
+        self.size = min(size, max(len(training[0]), len(validation[0])))
         self.training, self.validation = (tuple(map(jnp.asarray, part)) for part in (training, validation))
         averages = [v for v in network.non_trainable_variables if v.dtype == "float32"]
         self.variables = network.trainable_variables, averages
@@ -60,7 +62,7 @@ class TrainingStep:
     def validate(self):
         """Add up ``dice_terms`` of the validation slices; see ``step_tensorflow.TrainingStep.validate``."""
         rows = np.arange(len(self.validation[0]))
-        batches = [self._batch(self.validation, some) for some in np.split(rows, range(self.size, len(rows), self.size))]
+        batches = (self._batch(self.validation, some) for some in np.split(rows, range(self.size, len(rows), self.size)))
         return np.asarray([self._validate(*self.state[:2], *batch) for batch in batches], np.float64).sum(0)
 
     def _batch(self, slices, rows):
@@ -76,7 +78,8 @@ class TrainingStep:
         """Put the weights into the network: assigning hundreds of variables takes too long for every update."""
         for variables, joined in zip(self.variables, self.state, strict=False):
             for variable, value in zip(variables, _part(np.asarray(joined), variables), strict=True):
-                variable.assign(value)
+                # Copied: JAX would share the memory of a state that the next update writes over.
+                variable.assign(jnp.array(value))
         for variable, value in zip(self.random, self.state[-1], strict=True):
             variable.assign(jnp.array(value))
 

@@ -1,4 +1,4 @@
-"""All that speaks TensorFlow: its set-up, the fused batch normalisation, one training update, and inference.
+"""What speaks TensorFlow beside the layers: set-up, one training update, validation and inference.
 
 A training of the small protocol has about a hundred updates, so that tracing costs as much as training. Hence kernels that do in one operation what
 Keras composes from many: Adam here, batch normalisation in ``layers_tensorflow``, each tested against Keras's own.

@@ -1,4 +1,4 @@
-"""All that speaks PyTorch: its set-up, one training update, and inference."""
+"""All that speaks PyTorch: its set-up, one training update, validation and inference."""
 
 import keras
 import numpy as np

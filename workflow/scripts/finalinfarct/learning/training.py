@@ -50,7 +50,8 @@ def train(
     """Train the network of one model family on one fold (Debs et al. 2021, appendix B).
 
     With the same seed, machine, backend and number of threads, the weights on a CPU are the same, bit for bit, also when the training was killed
-    and begun again in between. Begun again on another machine or with other threads it goes on all the same, exact to rounding.
+    and begun again in between. Begun again on another machine or with other threads it goes on all the same, exact to rounding, unless there ``auto``
+    stands for another precision or way of computing branches: then it begins anew.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def train(
         step.configure(threads, seed)
         backend, device = settings["backend"], step.device_name()
         precision = choose_precision(settings["precision"], backend, device)
-        branches = choose_branches(settings["branches"], backend, device)
+        branches = choose_branches(settings["branches"], backend, device, fusion, len(inputs))
         network = plain = network_from_settings(fusion, inputs, matrix, settings, precision)
         if branches == "grouped":
             network = network_from_settings(fusion, inputs, matrix, settings, precision, branches)

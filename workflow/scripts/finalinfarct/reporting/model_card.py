@@ -15,7 +15,7 @@ FOLD_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY)
 TRAINED_ON = {"all": "all patients", "reperfused": "reperfused patients", "nonreperfused": "patients who were not reperfused"}
 STATUS = {"reperfused": "Reperfused", "nonreperfused": "Not reperfused"}
 VOLUMES = {"Predicted volume (ml)": "volume_predicted_ml", "Final volume (ml)": "volume_final_ml"}
-LEFT_OUT = ("early_stopping", "seed", "backend", "precision")
+LEFT_OUT = ("early_stopping", "seed", "backend", "precision", "branches")
 USE = (
     "Research on the prediction of the final infarct of acute ischaemic stroke from baseline MRI. Not a medical device: no prediction may guide care."
 )
@@ -112,7 +112,7 @@ def _made_with(records):
     """Rows on machine, seed, versions and hashes."""
     first = records[0]
     yield "devices", ", ".join(sorted({f"{record['device']} ({record['processor']}, {record['threads']} threads)" for record in records}))
-    yield "precision", ", ".join(sorted({record["precision"] for record in records}))
+    yield from ((name, ", ".join(sorted({record[name] for record in records}))) for name in ("precision", "branches"))
     yield from ((name, first[name]) for name in ("backend", "seed"))
     yield "versions", ", ".join(f"{name} {version}" for name, version in first["versions"].items())
     yield from ((f"SHA-256 of {name}", f"`{digest}`") for name, digest in first["sha256"].items())

@@ -31,9 +31,9 @@ README = """# Simulated acute stroke cohort
 
 All images and clinical values of this dataset are SIMULATED (finalinfarct, module `simulation`). They describe no patient.
 
-Per participant: DWI (b0 and b1000), FLAIR and the raw dynamic susceptibility contrast (DSC) series at baseline, FLAIR at follow-up, in one cohort
-another DSC series three hours after the first (`ses-h3`). `derivatives/lesions` holds what an expert would have drawn: the lesion on the
-baseline DWI and the final lesion on the follow-up FLAIR. `derivatives/truth` holds what the simulation knows and no analysis may read.
+Per participant: DWI (b0 and b1000), FLAIR and the raw dynamic susceptibility contrast (DSC) series at baseline; where the outcome is known, FLAIR at
+follow-up; in some cohorts another DSC series three hours after the first (`ses-h3`). `derivatives/lesions` holds what an expert would have drawn: the
+lesion on the baseline DWI and the final lesion on the follow-up FLAIR. `derivatives/truth` holds what the simulation knows and no analysis may read.
 
 BIDS has no DSC perfusion yet: `perf/*_dsc.*` and the maps Tmax, CBF and CBV are declared in `.bidsignore`.
 """

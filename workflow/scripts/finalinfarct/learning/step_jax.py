@@ -5,9 +5,6 @@ from pathlib import Path
 
 # Read when JAX is imported: else it takes most of a GPU's memory, which several processes share.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-# Compiling takes longer than hundreds of updates on a GPU, and trainings of one kind of network need the same programs. The folder is the user's own:
-# programs are code, and what another user left in a shared one would be run.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "finalinfarct" / "jax"))
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +17,16 @@ from finalinfarct.learning.loss import CLASSES, dice_terms, weighted_dice_loss
 
 
 def configure(threads, seed):
-    """Set the seed of the process; JAX offers no setting for ``threads``, and is deterministic on the CPU."""
+    """Set the seed of the process and, on a GPU, the folder of compiled programs, unless JAX_COMPILATION_CACHE_DIR names one.
+
+    JAX offers no setting for ``threads``, and is deterministic on the CPU.
+    """
     keras.utils.set_random_seed(seed)
+    if device_name() != "CPU" and not jax.config.jax_compilation_cache_dir:
+        # Compiling takes longer than hundreds of updates, and trainings of one kind of network need the same programs. The folder is the user's own:
+        # programs are code, and what another user left in a shared one would be run. Those for CPUs may fail on other CPUs that share the folder.
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(caches) / "finalinfarct" / "jax"))
 
 
 def device_name():

@@ -74,6 +74,11 @@ def random_batch(matrix, batch, inputs):
     return random.random((batch, matrix, matrix, inputs), np.float32), random.integers(0, 3, (batch, matrix, matrix)).astype(np.uint8)
 
 
+def training_step(step, network, images, labels):
+    """What a backend makes of a network that trains on one batch and validates with it."""
+    return step.TrainingStep(network, *[(images, labels)] * 2, len(images), SETTINGS["lesion_weight"], SETTINGS["dice_denominator"])
+
+
 def plain_network(keras, fusion, n_inputs, matrix):
     """The network as a user writes it with the layers of Keras, compiled for ``fit``."""
     from keras import layers, ops
@@ -155,8 +160,7 @@ def work(options):
         parts["imports"] = clock.lap()
         step.configure(options.threads, 0)
         network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS, precision, *branches)
-        data, loss = [(images, labels)] * 2, (SETTINGS["lesion_weight"], SETTINGS["dice_denominator"])
-        update = step.TrainingStep(network, *data, options.batch, *loss)
+        update = training_step(step, network, images, labels)
         parts["building"] = clock.lap()
 
         def run(updates):
@@ -235,21 +239,17 @@ class Worker:
 def measure_steps(options):
     """Table of the time of one update."""
     workers = {name: Worker(name, options) for name in options.contenders}
-    compare_steps(workers, options)
-    for worker in workers.values():
-        worker.close()
-
-
-def compare_steps(workers, options):
-    """Let workers take turns; print the table, with ratios to the first of them."""
-    assert len({worker.ready()[0]["parameters"] for worker in workers.values()}) == 1
+    reports = [worker.ready()[0] for worker in workers.values()]
+    assert len({report["parameters"] for report in reports}) == 1
     times, peaks = {name: [] for name in workers}, {}
     for turn in range(options.turns + 1):
         for name, worker in workers.items():
             seconds, peaks[name] = worker.run(options.updates)
             if turn:  # the first is a warm-up
                 times[name].append(seconds)
-    first = np.array(next(iter(times.values())))
+    for worker in workers.values():
+        worker.close()
+    first = np.array(times[options.contenders[0]])
     work_gflop = step_gflop(options.matrix, options.batch)
     print(f"One update at {options.matrix}x{options.matrix}, batch {options.batch}, late fusion of 5 inputs, {options.threads} threads")
     print(f"{options.turns} turns of {options.updates} updates; the convolutions of an update are {work_gflop:.0f} GFLOP")
@@ -371,8 +371,7 @@ def measure_folds(options):
     for fold in range(PAPER["folds"]):
         step.configure(options.threads, fold)
         network = training.network_from_settings(options.fusion, range(options.inputs), options.matrix, SETTINGS)
-        data, loss = [(images, labels)] * 2, (SETTINGS["lesion_weight"], SETTINGS["dice_denominator"])
-        updates.append(step.TrainingStep(network, *data, options.batch, *loss))
+        updates.append(training_step(step, network, images, labels))
     first, rows = updates[0], np.arange(options.batch, dtype=np.int32)
     # Each fold has slices of its own on the device; here they share the batch, which changes nothing of the work.
     batched = jax.jit(jax.vmap(first._trace, in_axes=(0, *(None,) * 6)), donate_argnums=0)

@@ -16,6 +16,8 @@ from finalinfarct.learning.network import copy_weights, count_parameters, networ
 from project import ROOT
 
 INPUTS, MATRIX, RATES = ["DWI", "ADC"], 16, (0.003, 0.002, 0.001)
+# Fusion and inputs.
+NETWORKS = {"late": ("late", INPUTS), "one input": ("late", INPUTS[:1]), "early": ("early", INPUTS)}
 
 
 def batch():
@@ -23,12 +25,11 @@ def batch():
     return generator.random((6, MATRIX, MATRIX, len(INPUTS)), np.float32), generator.integers(0, 3, (6, MATRIX, MATRIX)).astype(np.uint8)
 
 
-def run(backend, weights, output=None, precision="float32", branches="separate", fusion="late"):
+def run(backend, weights, output=None, precision="float32", branches="separate", kind="late"):
     """Probabilities, Dice terms, and the losses of updates from a weights file, without dropout; in this process, or written to a file by another."""
     step = load_step(backend, 1)
     step.configure(1, 0)
-    inputs = INPUTS[:1] if fusion == "single" else INPUTS
-    fusion = "late" if fusion == "single" else fusion
+    fusion, inputs = NETWORKS[kind]
     network = plain = network_from_settings(fusion, inputs, MATRIX, SETTINGS | {"dropout": 0.0}, precision)
     network.load_weights(weights)
     if branches == "grouped":
@@ -57,13 +58,13 @@ def run(backend, weights, output=None, precision="float32", branches="separate",
     return results
 
 
-def write_reference(path, fusion):
+def write_reference(path, kind):
     load_step("tensorflow", 1).configure(1, 3)
-    network = network_from_settings(fusion.replace("single", "late"), INPUTS[: 1 if fusion == "single" else None], MATRIX, SETTINGS)
+    network = network_from_settings(*NETWORKS[kind], MATRIX, SETTINGS)
     generator = np.random.default_rng(1)
     network.set_weights([w * generator.uniform(0.5, 2.0, w.shape) + generator.uniform(0, 0.01, w.shape) for w in network.get_weights()])
     network.save_weights(path)
-    expected = run("tensorflow", path, fusion=fusion)
+    expected = run("tensorflow", path, kind=kind)
     assert expected["probabilities"].std() > 0.05
     return path, expected
 
@@ -73,16 +74,16 @@ def reference(tmp_path_factory):
     return write_reference(tmp_path_factory.mktemp("backends") / "model.weights.h5", "late")
 
 
-@pytest.mark.parametrize(("branches", "fusion"), [("separate", "late"), ("grouped", "late"), ("grouped", "single"), ("grouped", "early")])
+@pytest.mark.parametrize(("branches", "kind"), [("separate", "late"), ("grouped", "late"), ("grouped", "one input"), ("grouped", "early")])
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_predict_and_train_alike(reference, backend, branches, fusion, tmp_path):
+def test_other_backends_predict_and_train_alike(reference, backend, branches, kind, tmp_path):
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    path, expected = reference if fusion == "late" else write_reference(tmp_path / "model.weights.h5", fusion)
+    path, expected = reference if kind == "late" else write_reference(tmp_path / "model.weights.h5", kind)
     folders = [str(ROOT / name) for name in ("workflow/scripts", "tests", "tests/unit")]
     program = f"import sys; sys.path[:0] = {folders}; from test_learning_backends import run; run(*sys.argv[1:])"
     environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
-    arguments = [backend, path, tmp_path / "found.npz", "float32", branches, fusion]
+    arguments = [backend, path, tmp_path / "found.npz", "float32", branches, kind]
     subprocess.run([sys.executable, "-c", program, *arguments], check=True, env=environment)
     found = np.load(tmp_path / "found.npz")
     np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-4)

@@ -26,16 +26,16 @@ OUTPUTS = ("model.weights.h5", "history.csv", "environment.json")
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
-    patients = make_patients(folder, 10, inputs=["DWI"])
-    pack_slices(patients, ["DWI"], folder / "slices.h5")
+    patients = make_patients(folder, 10)
+    pack_slices(patients, ["DWI", "ADC"], folder / "slices.h5")
     write_folds(make_folds(inclusion(patients), 2, 1), folder / "folds.json")
     return folder
 
 
-def run(data, target, checkpoints=None, **changes):
+def run(data, target, checkpoints=None, inputs=("DWI",), **changes):
     outputs = [target / name for name in OUTPUTS]
     settings = SETTINGS | CHANGES | changes
-    train(str(data / "slices.h5"), str(data / "folds.json"), 1, "all", ["DWI"], "late", 32, settings, *outputs, 5, 1, "code", checkpoints)
+    train(str(data / "slices.h5"), str(data / "folds.json"), 1, "all", list(inputs), "late", 32, settings, *outputs, 5, 1, "code", checkpoints)
     return outputs
 
 
@@ -93,6 +93,16 @@ def cut_off(data, tmp_path, request):
     checkpoints = cut_short(data, tmp_path, **getattr(request, "param", {}))
     (path,) = checkpoints.glob("*/*")
     return checkpoints, path
+
+
+def keep_second_of(epochs, data, target, **changes):
+    """Train with a validation Dice that is best in the second epoch."""
+    from finalinfarct.learning import training
+
+    scripted = iter((0.3, 0.6, 0.5, 0.4))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_validation_dice", lambda *arguments: next(scripted))
+        run(data, target, epochs=epochs, **changes)
 
 
 def resumed(outputs):
@@ -155,13 +165,19 @@ def test_interval_and_what_an_earlier_process_left(tmp_path):
 def test_with_other_backends_too_it_ends_with_the_same_weights(data, tmp_path, backend, branches):
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    changes = {"backend": backend, "branches": branches}
+    changes = {"backend": backend, "branches": branches, "inputs": ["DWI", "ADC"]}
     program = f"import pathlib; from test_learning_checkpoint import *; data, folder = map(pathlib.Path, sys.argv[1:]); changes = {changes}; "
     program += "checkpoints = cut_short(data, folder, **changes); "
-    program += "run(data, folder / 'parts', checkpoints, epochs=6, **changes); run(data, folder / 'whole', epochs=6, **changes)"
+    program += "run(data, folder / 'parts', checkpoints, epochs=6, **changes); run(data, folder / 'whole', epochs=6, **changes); "
+    program += "[keep_second_of(epochs, data, folder / f'{epochs} epochs', **changes) for epochs in (2, 4)]; "
+    program += "keep_second_of(4, data, folder / 'last', weights='last', **changes)"
     folders = [str(ROOT / name) for name in ("workflow/scripts", "tests", "tests/unit")]
     environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"} | {"PYTHONPATH": os.pathsep.join(folders)}
     subprocess.run([sys.executable, "-c", program, data, tmp_path], check=True, env=environment)
     parts, whole = ([tmp_path / name / output for output in OUTPUTS] for name in ("parts", "whole"))
     assert resumed(parts) == 3 and resumed(whole) == 0
     assert parts[0].read_bytes() == whole[0].read_bytes()
+    assert json.loads(whole[2].read_text())["branches"] == branches
+    # The best weights stay those of their epoch while the training goes on.
+    two, four, last = ((tmp_path / name / OUTPUTS[0]).read_bytes() for name in ("2 epochs", "4 epochs", "last"))
+    assert two == four != last

@@ -1,5 +1,6 @@
 """What speaks JAX beside the layers: set-up, one compiled training update, validation and inference. JAX's CPU threads are its own choice."""
 
+import math
 import os
 from pathlib import Path
 
@@ -53,8 +54,7 @@ class TrainingStep:
         # Copies, since each update writes over the last one's.
         weights, averages = (_join([v.value for v in variables]) for variables in self.variables)
         self.state = [weights, averages, jnp.zeros_like(weights), jnp.zeros_like(weights), [jnp.array(v.value) for v in self.random]]
-        penalties = [v.regularizer.l2 if v.regularizer else 0.0 for v in network.trainable_variables]
-        self.penalties = jnp.asarray(np.repeat(np.float32(penalties), [np.prod(v.shape, dtype=int) for v in network.trainable_variables]))
+        self.penalties = _join([jnp.full(v.shape, v.regularizer.l2 if v.regularizer else 0.0) for v in network.trainable_variables])
         # Apart from the update, so that its program does not depend on the number of slices.
         self._take = jax.jit(_take)
         self._update, self._validate = jax.jit(self._trace, donate_argnums=0), jax.jit(self._terms)
@@ -141,5 +141,5 @@ def _join(arrays):
 
 def _part(joined, variables):
     """Undo ``_join``: parts with the shapes of variables."""
-    sizes = np.cumsum([np.prod(v.shape, dtype=int) for v in variables])
-    return [joined[end - np.prod(v.shape, dtype=int) : end].reshape(v.shape) for end, v in zip(sizes, variables, strict=True)]
+    sizes = [math.prod(v.shape) for v in variables]
+    return [joined[end - size : end].reshape(v.shape) for end, size, v in zip(np.cumsum(sizes), sizes, variables, strict=True)]

@@ -204,10 +204,9 @@ def _fit(step, network, data, settings, seed, slices, checkpoint, write_events):
     if state:
         _restore(progress, network, *state)
     number = len(data["training"][0])
-    slices_of = [data.pop(part) for part in ("training", "validation")]
     size, epochs = settings["batch_size"], settings["epochs"]
-    update = step.TrainingStep(network, *slices_of, size, settings["lesion_weight"], settings["dice_denominator"])
-    del slices_of
+    objective = settings["lesion_weight"], settings["dice_denominator"]
+    update = step.TrainingStep(network, data.pop("training"), data.pop("validation"), size, *objective)
     if state:
         update.set_moments(state[1]["moments"])
     begin = time.perf_counter()
@@ -232,8 +231,7 @@ def _fit(step, network, data, settings, seed, slices, checkpoint, write_events):
             write_events(progress.history[-1])
         if stopping.update(dice) or settings["weights"] == "last":
             update.write_back()
-            # Copies: with PyTorch the arrays are the weights themselves, which later updates change.
-            progress.kept, progress.kept_epoch = [np.array(weights) for weights in network.get_weights()], progress.epoch
+            progress.kept, progress.kept_epoch = network.get_weights(), progress.epoch
         left_s = (now - begin) / (progress.epoch - progress.resumed) * (epochs - progress.epoch)
         log.info(
             "epoch %d of %d: loss %.4f, validation Dice %.4f, rate %.3g, %.1f s, at most %.0f s left",

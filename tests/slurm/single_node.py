@@ -98,7 +98,7 @@ class SingleNode:
         self.host = socket.gethostname().split(".")[0]
 
     def start(self):
-        """Write the configuration, start all daemons and wait until the node is idle."""
+        """Write the configuration, start all daemons and wait until the node is up."""
         for name in ("state", "spool", "munge"):
             (self.folder / name).mkdir(parents=True, mode=0o755)
         CONFIGURATION.mkdir(exist_ok=True)
@@ -116,10 +116,10 @@ class SingleNode:
         self.start_node()
 
     def start_node(self):
-        """Start the node's daemon and wait until the node is idle."""
+        """Start the node's daemon and wait until the node is up: jobs that waited may take it at once, so that it is never seen idle."""
         _run("slurmd", "-c")
         deadline = time.monotonic() + 60
-        while (state := _run("sinfo", "--noheader", "--format=%T").strip()) != "idle":
+        while (state := _run("sinfo", "--noheader", "--format=%T").strip()) not in ("idle", "mixed", "allocated"):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the node is {state} after a minute; see {self.folder}/*.log")
             time.sleep(0.5)

@@ -53,6 +53,7 @@ else:
 rule all:
     default_target: True
     input:
+        collect("results/{folder}/dataset_description.json", folder=["maps", "preprocessed"]),
         "results/inclusion.tsv",
         "results/quality.tsv",
         "results/quality/index.html",

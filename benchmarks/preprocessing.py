@@ -36,7 +36,7 @@ def steps(files, config, work):
     return [
         ("ADC", lambda: compute_adc(files["dwi"], None, out["b0"], out["DWI"], out["ADC"])),
         ("perfusion maps", lambda: compute_perfusion(files["dsc"], config["perfusion"], maps)),
-        ("registration of the DSC series", lambda: register(out["b0"], out["perfref"], "nonlinear", *transform["dsc"])),
+        ("registration of the DSC series", lambda: register(out["b0"], out["perfref"], "epi", *transform["dsc"])),
         ("registration of the follow-up", lambda: register(out["b0"], files["followup_flair"], "nonlinear", *transform["followup"])),
         ("up-sampling of diffusion", lambda: resample([(out[name], up[name]) for name in ("b0", *diffusion)], **onto)),
         ("up-sampling of perfusion", lambda: resample([(out[n], up[n]) for n in ("perfref", *perfusion)], transform=transform["dsc"][0], **onto)),

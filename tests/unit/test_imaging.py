@@ -131,7 +131,7 @@ def test_up_sampled_image_names_the_reference_on_its_own_grid(tmp_path):
     assert read_sidecar(tmp_path / "out.nii.gz")["SpatialReference"] == "sub-1_ses-baseline_space-reference_b0.nii.gz"
 
 
-@pytest.mark.parametrize("kind", ["rigid", "affine", "nonlinear"])
+@pytest.mark.parametrize("kind", ["rigid", "affine", "nonlinear", "epi"])
 def test_registration_recovers_a_shift(tmp_path, kind):
     shift = (2.0, -1.5, 0.6)
     write_image(tmp_path / "fixed.nii.gz", head(), AFFINE)
@@ -148,7 +148,7 @@ def test_registration_recovers_a_shift(tmp_path, kind):
     assert after > reachable - 0.01
 
 
-@pytest.mark.parametrize("kind", ["rigid", "affine", "nonlinear"])
+@pytest.mark.parametrize("kind", ["rigid", "affine", "nonlinear", "epi"])
 def test_a_lesion_returns_to_native_space(tmp_path, kind):
     dwi, reference = head(shift=(2.0, -1.5, 0.6)), head()
     lesion = np.zeros(dwi.shape)

@@ -56,6 +56,14 @@ def test_files_of_given_data(dataset, config):
     assert not any("truth" in path for path in plan.all_raw(None))
 
 
+def test_an_affine_stage_between_dwi_and_dsc_series_only(dataset, config):
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    plan = Plan(config)
+    kinds = {image: plan.registration(asked("sub-01", image=image)) for image in ("dsc", "h3", "followup", "flair")}
+    assert kinds == {"dsc": "epi", "h3": "epi", "followup": "nonlinear", "flair": "nonlinear"}
+    assert {plan.registration(asked("sub-02", image=image)) for image in ("dwi", "h3", "followup")} == {"affine"}
+
+
 def test_side_files_are_inputs_where_there_are_any(dataset, config):
     plan = Plan(config)
     dsc = plan.side_files("dsc")

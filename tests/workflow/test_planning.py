@@ -50,7 +50,7 @@ def test_slurm_profile_groups_all_but_the_trainings(snakemake, tmp_path):
     groups = Counter(re.findall(r"Group job (\w+)", done.stdout))
     assert (groups["patient"], groups["cohort"], groups["family"]) == (30, 1, 15)
     alone = re.findall(r"^Job \d+: (.*)$", done.stdout, flags=re.M)
-    assert sorted(Counter(message.split()[0] for message in alone).items()) == [("Simulating", 1), ("Training", 42)]
+    assert sorted(Counter(message.split()[0] for message in alone).items()) == [("Description", 2), ("Simulating", 1), ("Training", 42)]
 
 
 def test_real_case_plan(snakemake, tmp_path, realdata):

@@ -106,13 +106,33 @@ def test_new_patients_are_predicted_by_the_networks_of_the_run(finished, snakema
     assert "trained on images prepared with images.normalisation minmax (here robust)" in done.stdout
 
 
-def test_simulated_dataset_is_valid_bids(finished):
-    """The official validator finds no error (warnings are of recommended fields that a simulation has no answer to)."""
+def validator_errors(dataset):
+    """What the official validator calls an error: its exit status and the issues (its warnings are of recommended fields)."""
     validator = Path(sys.executable).with_name("bids-validator-deno")
-    done = subprocess.run([validator, "--format", "json", finished[0] / "results/dataset"], capture_output=True, text=True, timeout=300)
-    issues = json.loads(done.stdout)["issues"]["issues"]
-    assert done.returncode == 0, [issue for issue in issues if issue["severity"] == "error"]
-    assert not [issue for issue in issues if issue["severity"] == "error"]
+    done = subprocess.run([validator, "--format", "json", dataset], capture_output=True, text=True, timeout=300)
+    return done.returncode, [issue for issue in json.loads(done.stdout)["issues"]["issues"] if issue["severity"] == "error"]
+
+
+def test_simulated_dataset_is_valid_bids(finished):
+    assert validator_errors(finished[0] / "results/dataset") == (0, [])
+
+
+@pytest.mark.parametrize("folder", ["maps", "preprocessed"])
+def test_side_files_of_the_derivatives_are_valid_bids(finished, folder):
+    """The validator refuses the flat layout and names that BIDS does not have, and nothing else."""
+    made = finished[0] / "results" / folder
+    description = json.loads((made / "dataset_description.json").read_text(encoding="utf-8"))
+    assert description["DatasetType"] == "derivative" and "simulated" in description["Name"]
+    assert {issue["code"] for issue in validator_errors(made)[1]} <= {"NOT_INCLUDED", "ALL_FILENAME_RULES_HAVE_ISSUES", "SIDECAR_WITHOUT_DATAFILE"}
+
+
+def test_images_on_the_reference_name_it(finished):
+    results = finished[0] / "results"
+    sides = list(results.rglob("*_space-reference_*.json"))
+    assert len(sides) > 10 * 15 + 15 * 8
+    for path in sides:
+        reference = json.loads(path.read_text(encoding="utf-8"))["SpatialReference"]
+        assert (results / "preprocessed" / path.name.split("_")[0] / reference).is_file(), path
 
 
 def test_leakage_gate_has_looked(finished):

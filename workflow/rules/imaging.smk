@@ -312,6 +312,25 @@ rule reperfusion:
         "../scripts/reperfusion.py"
 
 
+rule describe_derivative:
+    output:
+        description="results/{folder}/dataset_description.json",
+    log:
+        "logs/imaging/{folder}_description.log",
+    wildcard_constraints:
+        folder="maps|preprocessed",
+    localrule: True
+    conda:
+        "../../envs/preprocessing.yaml"
+    params:
+        simulated=config["dataset"]["simulated"],
+        code=plan.code("describe_derivative.py"),
+    message:
+        "Description of results/{wildcards.folder} as a BIDS derivative"
+    script:
+        "../scripts/describe_derivative.py"
+
+
 rule native:
     input:
         folder=PREDICTED,

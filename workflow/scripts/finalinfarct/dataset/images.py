@@ -221,6 +221,12 @@ def read_sidecar(path):
     return content
 
 
+def spatial_reference(path):
+    """``SpatialReference`` of an image, for the side file of another on its grid: BIDS wants it where a space is no standard one; else empty."""
+    side = read_sidecar(path)
+    return {"SpatialReference": side["SpatialReference"]} if "SpatialReference" in side else {}
+
+
 def write_json(path, content):
     """Write a dictionary as sorted, indented JSON, whole or not at all."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

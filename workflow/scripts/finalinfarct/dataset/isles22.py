@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS, patient_files
+from finalinfarct.dataset.description import write_description
 from finalinfarct.dataset.files import write_text
-from finalinfarct.dataset.images import read_image, read_sidecar, same_grid, write_image, write_json
+from finalinfarct.dataset.images import read_image, read_sidecar, same_grid, write_image
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
 
+DESCRIPTION, LICENSE = "dataset_description.json", "CC BY-SA 4.0"
 ADC_UNIT = "1e-3 mm2/s"
 KEPT_KEYS = ("EchoTime", "RepetitionTime", "MagneticFieldStrength", "FlipAngle", "SliceThickness")
 
@@ -47,8 +49,9 @@ def import_cases(source, target):
     participants = [_import_case(source, case.name.removesuffix("_dwi.nii.gz"), target) for case in cases]
     rows = [{"participant_id": name, "cohort": "isles22"} for name in participants]
     write_table(pd.DataFrame(rows, columns=PARTICIPANT_COLUMNS), target / "participants.tsv")
-    write_json(target / "dataset_description.json", _description("ISLES'22 cases in BIDS form", "raw"))
-    write_json(target / "derivatives" / "lesions" / "dataset_description.json", _description("Expert lesion masks of ISLES'22", "derivative"))
+    write_description(target / DESCRIPTION, "ISLES'22 cases in BIDS form", "raw", License=LICENSE)
+    masks = target / "derivatives" / "lesions" / DESCRIPTION
+    write_description(masks, "Expert lesion masks of ISLES'22", "derivative", made_by="import of ISLES'22", License=LICENSE)
     return participants
 
 
@@ -88,11 +91,3 @@ def _kept(side):
     """The acquisition parameters to keep, in BIDS units (s); no dates or names of the original."""
     kept = {key: side[key] for key in KEPT_KEYS if isinstance(side.get(key), int | float)}
     return {key: value / 1000 if key in ("EchoTime", "RepetitionTime") else value for key, value in kept.items()}
-
-
-def _description(name, kind):
-    """Content of dataset_description.json."""
-    description = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": kind, "License": "CC BY-SA 4.0"}
-    if kind == "derivative":
-        description["GeneratedBy"] = [{"Name": "finalinfarct", "Description": "import of ISLES'22"}]
-    return description

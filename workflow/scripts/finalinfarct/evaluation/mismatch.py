@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from finalinfarct.dataset.files import whole
-from finalinfarct.dataset.images import read_image, read_sidecar, same_grid, write_image
+from finalinfarct.dataset.images import read_image, read_sidecar, same_grid, spatial_reference, write_image
 from finalinfarct.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def _predict_patient(patient, tmax_threshold_s, folder):
         + ("diffusion lesion" if reperfused else "diffusion lesion or Tmax"),
         "ReperfusionStatus": status,
         "LesionSource": read_sidecar(patient["diffusion_lesion"]).get("LesionSource", "unknown"),
-    }
+    } | spatial_reference(patient["diffusion_lesion"])
     if not reperfused:
         about["TmaxThreshold"] = {"Above": float(tmax_threshold_s), "Units": "s"}
     write_image(folder / f"{name}_space-reference_label-lesion_mask.nii.gz", mask, lesion.affine, about, dtype=np.uint8)

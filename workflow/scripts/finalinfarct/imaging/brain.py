@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from finalinfarct.dataset.images import read_image, write_image
+from finalinfarct.dataset.images import read_image, spatial_reference, write_image
 from finalinfarct.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
@@ -75,7 +75,8 @@ def brain_mask(image, output, method):
     volume_ml = float(mask.sum() * abs(np.linalg.det(source.affine[:3, :3])) / 1000)
     if not SMALLEST_BRAIN_ML <= volume_ml <= LARGEST_BRAIN_ML:
         LOGGER.warning("%s: brain mask of %.0f ml, outside %g to %g ml", image, volume_ml, SMALLEST_BRAIN_ML, LARGEST_BRAIN_ML)
-    write_image(output, mask, source.affine, {"Type": "Brain", "Method": method, "VolumeMl": volume_ml}, dtype=np.uint8)
+    side = {"Type": "Brain", "Method": method, "VolumeMl": volume_ml} | spatial_reference(image)
+    write_image(output, mask, source.affine, side, dtype=np.uint8)
 
 
 def median_otsu_mask(values):

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 from scipy import ndimage
 
-from finalinfarct.dataset.images import read_image, voxel_volume_ml, write_image
+from finalinfarct.dataset.images import read_image, spatial_reference, voxel_volume_ml, write_image
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.grids import check_same_grid, upsampled_grid
 from finalinfarct.imaging.registration import resample_array
@@ -93,7 +93,7 @@ def make_labels(
     brain = np.asarray(mask.dataobj) > 0.5
     if mask.shape != shape:
         raise InputError(brain_mask, f"shape {mask.shape} where {shape} is needed", "make it again from the resampled reference")
-    volume_ml = voxel_volume_ml(affine)
+    volume_ml, space = voxel_volume_ml(affine), spatial_reference(brain_mask)
     final = None if final_lesion is None else _carried(final_lesion, shape, affine, final_transform)
     if final is not None and not final.any():
         raise InputError(final_lesion, f"the final lesion is empty on the grid of {reference}", "check the mask, and the registration of its image")
@@ -106,7 +106,7 @@ def make_labels(
         threshold, smallest = settings["adc_threshold_um2_s"], settings["minimum_component_ml"]
         diffusion = diffusion_lesion(np.asarray(image.dataobj), brain, threshold, smallest, volume_ml)
         side = {"LesionSource": "automatic", "AdcThresholdUm2PerS": threshold, "MinimumComponentMl": smallest}
-    write_image(diffusion_out, diffusion, affine, side | {"Type": "Lesion", "VolumeMl": float(diffusion.sum() * volume_ml)}, dtype=np.uint8)
+    write_image(diffusion_out, diffusion, affine, side | {"Type": "Lesion", "VolumeMl": float(diffusion.sum() * volume_ml)} | space, dtype=np.uint8)
     if final is None:
         return
     classes = np.where(brain, HEALTHY, BACKGROUND).astype(np.uint8)
@@ -115,10 +115,10 @@ def make_labels(
     final_ml = float(final.sum() * volume_ml)
     if outside_ml > 0.1 * final_ml:
         LOGGER.warning("%s: %.1f of %.1f ml of the final lesion lie outside the brain mask", final_lesion, outside_ml, final_ml)
-    note = {"LesionSource": "expert", "Type": "Lesion", "VolumeMl": final_ml, "OutsideBrainMl": outside_ml}
+    note = {"LesionSource": "expert", "Type": "Lesion", "VolumeMl": final_ml, "OutsideBrainMl": outside_ml} | space
     write_image(final_out, final, affine, note, dtype=np.uint8)
     levels = {"0": "background", "1": "healthy tissue", "2": "final lesion"}
-    write_image(dseg_out, classes, affine, {"Levels": levels, "LesionOutsideBrainMl": outside_ml}, dtype=np.uint8)
+    write_image(dseg_out, classes, affine, {"Levels": levels, "LesionOutsideBrainMl": outside_ml} | space, dtype=np.uint8)
 
 
 def _carried(path, shape, affine, transform):

@@ -29,8 +29,9 @@ KEPT_QUANTILES = (0.005, 0.995)
 # SyN: gradient step, variance of the update field and of the total field in voxels. The total field is smoothed too, or it follows a new
 # lesion: then the final lesion would be drawn towards what it should be compared with.
 DEFORMABLE = "SyN[0.1,3,3]"
-# No affine stage before SyN: between scans of one head it has nothing to find and follows differences of contrast.
-STAGES = {"rigid": ("Rigid",), "affine": ("Rigid", "Affine"), "nonlinear": ("Rigid", "SyN")}
+# An affine stage before SyN only between EPI of two sequences, whose distortions differ, in part by an affine transform. Elsewhere, between scans of
+# one head, it has nothing to find and follows differences of contrast.
+STAGES = {"rigid": ("Rigid",), "affine": ("Rigid", "Affine"), "nonlinear": ("Rigid", "SyN"), "epi": ("Rigid", "Affine", "SyN")}
 
 
 def _ants():
@@ -44,14 +45,14 @@ def _ants():
 def register(fixed, moving, transform, output, inverse, seed=1):
     """Estimate the transform that carries an image onto another and write it and its inverse, one composite ITK file each.
 
-    Mutual information (Mattes 2003) throughout: rigid, then affine, or then symmetric normalisation (Avants 2008), as ``transform`` says.
+    Mutual information (Mattes 2003) throughout: rigid, then affine, symmetric normalisation (Avants 2008), or both, as ``transform`` says.
 
     Parameters
     ----------
     fixed, moving : str or Path
         Images (X, Y, Z), skull on.
     transform : str
-        ``rigid``, ``affine`` or ``nonlinear``.
+        ``rigid``, ``affine``, ``nonlinear``, or ``epi``: nonlinear between EPI of two sequences.
     output : str or Path
         ``.h5``: from points of the fixed image to points of the moving one, as ``resample`` needs it.
     inverse : str or Path

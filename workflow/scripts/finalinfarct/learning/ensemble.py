@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from finalinfarct.dataset.images import voxel_volume_ml, write_image
+from finalinfarct.dataset.images import spatial_reference, voxel_volume_ml, write_image
 from finalinfarct.errors import InputError
 from finalinfarct.learning.backend import load_step
 from finalinfarct.learning.network import network_from_settings
@@ -222,7 +222,7 @@ def predict_new_patient(networks, images, backend, batch_size, threshold, output
             "TrainingPatients": len({name for record in records for name in record["patients"]["training"]}),
             "Networks": [record["weights_sha256"] for record in records],
             "NetworkVolumesMl": [float(predicted_mask(part, threshold).sum() * volume_ml) for part in maps],
-        }
+        } | spatial_reference(images[first["inputs"][0]])
         mask = predicted_mask(mean, threshold)
         described = "of the final infarct, mean over the networks of all folds"
         write_image(outputs[training_set][0], mean, affine, about | {"Description": f"Probability {described}"})

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from finalinfarct.dataset.files import sha256, whole
-from finalinfarct.dataset.images import write_image
+from finalinfarct.dataset.images import spatial_reference, write_image
 from finalinfarct.errors import InputError
 from finalinfarct.learning.backend import load_step
 from finalinfarct.learning.folds import find_fold
@@ -69,6 +69,7 @@ def predict_family(folds, weights, patients, inputs, fusion, matrix, settings, t
             for participant in participants:
                 probability, affine = predict_volume(infer, patients[participant], inputs, matrix, settings["batch_size"])
                 about = {"Fusion": fusion, "Inputs": list(inputs), "Fold": int(fold)} | ({"TrainingSet": training_set} if training_set else {})
+                about |= spatial_reference(patients[participant][inputs[0]])
                 stem = f"{participant}_space-reference_label-lesion"
                 write_image(partial / f"{stem}_probseg.nii.gz", probability, affine, about | {"Description": "Probability of final infarct"})
                 mask = predicted_mask(probability, threshold)

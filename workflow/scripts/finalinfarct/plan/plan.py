@@ -263,8 +263,10 @@ class Plan:
         return f"results/maps/{name}/{name}_ses-{session}_{REFERENCE_IMAGE['dwi' if image == 'dwi' else 'dsc']}.nii.gz"
 
     def registration(self, wildcards):
-        """Return the kind of transform of a patient's cohort."""
-        return self.cohort(wildcards.participant)["registration"]
+        """Return the kind of transform of an image: its cohort's, but ``epi`` for ``nonlinear`` between DWI and DSC series, which are EPI both."""
+        name = wildcards.participant
+        kind = self.cohort(name)["registration"]
+        return "epi" if kind == "nonlinear" and wildcards.image in ("dwi", "dsc", "h3") and self.has(name, "dsc") else kind
 
     def transform(self, image):
         """Return an input function for the transform of ``image`` (dwi, dsc, followup, flair, final) to the reference.

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from finalinfarct.dataset.contract import TRUTH_FOLDER
+from finalinfarct.dataset.description import write_description
 from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.images import write_image, write_json
 from finalinfarct.dataset.tables import write_table
@@ -82,16 +83,11 @@ def simulate_participants(settings, dataset):
     dataset.mkdir(parents=True, exist_ok=True)
     write_table(pd.DataFrame(draw_participants(settings))[COLUMNS], dataset / "participants.tsv")
     write_json(dataset / "participants.json", COLUMN_DESCRIPTIONS)
-    software = [{"Name": "finalinfarct", "Description": f"Simulation, seed {settings['seed']}"}]
-    common = {"BIDSVersion": "1.9.0", "License": "CC0", "Authors": ["The finalinfarct simulation"], "GeneratedBy": software}
+    common = {"made_by": f"Simulation, seed {settings['seed']}", "License": "CC0", "Authors": ["The finalinfarct simulation"]}
     common["Acknowledgements"] = DESCRIPTION
-    write_json(
-        dataset / "dataset_description.json",
-        common | {"Name": "Simulated acute stroke cohort", "DatasetType": "raw"},
-    )
+    write_description(dataset / "dataset_description.json", "Simulated acute stroke cohort", "raw", **common)
     for name, title in (("lesions", "Simulated expert lesion masks"), (TRUTH_FOLDER, "Hidden truth of the simulated cohort")):
-        folder = dataset / "derivatives" / name
-        write_json(folder / "dataset_description.json", common | {"Name": title, "DatasetType": "derivative"})
+        write_description(dataset / "derivatives" / name / "dataset_description.json", title, "derivative", **common)
     write_text(dataset / "README", README)
     ignored = ["*_dsc.*", *(f"**/perf/*_{name}.*" for name in ("Tmax", "CBF", "CBV"))]
     write_text(dataset / ".bidsignore", "\n".join(ignored) + "\n")

@@ -62,6 +62,8 @@ def test_an_affine_stage_between_dwi_and_dsc_series_only(dataset, config):
     kinds = {image: plan.registration(asked("sub-01", image=image)) for image in ("dsc", "h3", "followup", "flair")}
     assert kinds == {"dsc": "epi", "h3": "epi", "followup": "nonlinear", "flair": "nonlinear"}
     assert {plan.registration(asked("sub-02", image=image)) for image in ("dwi", "h3", "followup")} == {"affine"}
+    plan.cohort("sub-02")["registration"] = "nonlinear"
+    assert {image: plan.registration(asked("sub-02", image=image)) for image in ("dwi", "h3")} == {"dwi": "epi", "h3": "nonlinear"}
 
 
 def test_side_files_are_inputs_where_there_are_any(dataset, config):

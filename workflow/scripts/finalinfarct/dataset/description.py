@@ -1,5 +1,7 @@
 """``dataset_description.json``, by which programs know a folder as a BIDS dataset."""
 
+from pathlib import Path
+
 from finalinfarct.dataset.images import write_json
 
 BIDS_VERSION = "1.10.0"
@@ -9,13 +11,13 @@ DERIVATIVES = {
 }
 
 
-def write_description(path, name, kind, made_by=None, **more):
+def write_description(folder, name, kind, made_by=None, **more):
     """Write the description of a dataset.
 
     Parameters
     ----------
-    path : str or Path
-        ``dataset_description.json`` in the folder of the dataset.
+    folder : str or Path
+        Folder of the dataset.
     name : str
         Title of the dataset.
     kind : str
@@ -28,20 +30,18 @@ def write_description(path, name, kind, made_by=None, **more):
     content = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": kind}
     if made_by:
         content["GeneratedBy"] = [{"Name": "finalinfarct", "Description": made_by}]
-    write_json(path, content | more)
+    write_json(Path(folder) / "dataset_description.json", content | more)
 
 
-def describe_derivative(path, folder, simulated):
+def describe_derivative(folder, simulated):
     """Write the description of a folder of images that the workflow has made.
 
     Parameters
     ----------
-    path : str or Path
-        ``dataset_description.json`` in that folder.
-    folder : str
-        ``maps`` or ``preprocessed``.
+    folder : str or Path
+        ``maps`` or ``preprocessed`` of the results.
     simulated : bool
         Whether the patients are.
     """
-    title = DERIVATIVES[folder] + (" (simulated patients)" if simulated else "")
-    write_description(path, title, "derivative", made_by="prediction of the final infarct")
+    title = DERIVATIVES[Path(folder).name] + (" (simulated patients)" if simulated else "")
+    write_description(folder, title, "derivative", made_by="prediction of the final infarct")

@@ -17,7 +17,7 @@ from finalinfarct.dataset.images import read_image, read_sidecar, same_grid, wri
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
 
-DESCRIPTION, LICENSE = "dataset_description.json", "CC BY-SA 4.0"
+LICENSE = "CC BY-SA 4.0"
 ADC_UNIT = "1e-3 mm2/s"
 KEPT_KEYS = ("EchoTime", "RepetitionTime", "MagneticFieldStrength", "FlipAngle", "SliceThickness")
 
@@ -49,8 +49,8 @@ def import_cases(source, target):
     participants = [_import_case(source, case.name.removesuffix("_dwi.nii.gz"), target) for case in cases]
     rows = [{"participant_id": name, "cohort": "isles22"} for name in participants]
     write_table(pd.DataFrame(rows, columns=PARTICIPANT_COLUMNS), target / "participants.tsv")
-    write_description(target / DESCRIPTION, "ISLES'22 cases in BIDS form", "raw", License=LICENSE)
-    masks = target / "derivatives" / "lesions" / DESCRIPTION
+    write_description(target, "ISLES'22 cases in BIDS form", "raw", License=LICENSE)
+    masks = target / "derivatives" / "lesions"
     write_description(masks, "Expert lesion masks of ISLES'22", "derivative", made_by="import of ISLES'22", License=LICENSE)
     return participants
 

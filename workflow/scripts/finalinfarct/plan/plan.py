@@ -264,9 +264,10 @@ class Plan:
 
     def registration(self, wildcards):
         """Return the kind of transform of an image: its cohort's, but ``epi`` for ``nonlinear`` between DWI and DSC series, which are EPI both."""
-        name = wildcards.participant
-        kind = self.cohort(name)["registration"]
-        return "epi" if kind == "nonlinear" and wildcards.image in ("dwi", "dsc", "h3") and self.has(name, "dsc") else kind
+        cohort = self.cohort(wildcards.participant)
+        pair = {cohort["reference"], "dsc" if wildcards.image == "h3" else wildcards.image}
+        between_epi = pair == {"dwi", "dsc"} and self.has(wildcards.participant, "dsc")
+        return "epi" if cohort["registration"] == "nonlinear" and between_epi else cohort["registration"]
 
     def transform(self, image):
         """Return an input function for the transform of ``image`` (dwi, dsc, followup, flair, final) to the reference.

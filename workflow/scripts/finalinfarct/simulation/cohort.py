@@ -85,9 +85,9 @@ def simulate_participants(settings, dataset):
     write_json(dataset / "participants.json", COLUMN_DESCRIPTIONS)
     common = {"made_by": f"Simulation, seed {settings['seed']}", "License": "CC0", "Authors": ["The finalinfarct simulation"]}
     common["Acknowledgements"] = DESCRIPTION
-    write_description(dataset / "dataset_description.json", "Simulated acute stroke cohort", "raw", **common)
+    write_description(dataset, "Simulated acute stroke cohort", "raw", **common)
     for name, title in (("lesions", "Simulated expert lesion masks"), (TRUTH_FOLDER, "Hidden truth of the simulated cohort")):
-        write_description(dataset / "derivatives" / name / "dataset_description.json", title, "derivative", **common)
+        write_description(dataset / "derivatives" / name, title, "derivative", **common)
     write_text(dataset / "README", README)
     ignored = ["*_dsc.*", *(f"**/perf/*_{name}.*" for name in ("Tmax", "CBF", "CBV"))]
     write_text(dataset / ".bidsignore", "\n".join(ignored) + "\n")

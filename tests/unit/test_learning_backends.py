@@ -126,6 +126,18 @@ def test_absent_and_second_backends_are_refused(monkeypatch):
         load_step("torch", 1)
 
 
+def test_unneeded_packages_stay_out_of_a_training_and_can_be_imported_later():
+    unneeded = ", ".join(module.UNNEEDED)
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'workflow/scripts')!r})\n"
+        "from finalinfarct.learning.backend import UNNEEDED, load_step\n"
+        "load_step('tensorflow'); print({*UNNEEDED} & {*sys.modules})\n"
+        f"import keras, {unneeded}; print({{*UNNEEDED}} <= {{*sys.modules}}, keras.layers.Dense(1)(keras.ops.ones((1, 1))).shape)"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert made.stdout == "set()\nTrue (1, 1)\n", made.stderr
+
+
 @pytest.mark.parametrize(
     ("wanted", "backend", "device", "flags", "chosen"),
     [

@@ -4,10 +4,12 @@
 takes the network and all slices when it is made, so that they reach the device once, and the network's weights as they are then.
 """
 
+import gc
 import logging
 import os
 import platform
 import sys
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +19,10 @@ from finalinfarct.learning.devices import claim_gpu
 log = logging.getLogger(__name__)
 # Locks of the GPU that this process uses, held until it ends.
 _locks = []
+# Keras imports these where they are installed, for plots, wrappers and frames that no network here needs: a quarter of the time of its own import.
+UNNEEDED = ("matplotlib", "pandas", "sklearn")
+# New objects after which Python looks for garbage. Imports and tracing make millions that stay, and each look costs.
+COLLECT_AFTER = 100_000
 
 
 def load_step(backend, slots_per_gpu=0):
@@ -42,6 +48,7 @@ def load_step(backend, slots_per_gpu=0):
         raise InputError("training.backend", f"{backend} is not installed here", f"install {backend}, or set training.backend: tensorflow")
     os.environ["KERAS_BACKEND"] = backend
     if "keras" not in sys.modules:
+        gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
         if slots_per_gpu:
             _locks.append(claim_gpu(slots_per_gpu))
         else:
@@ -49,12 +56,13 @@ def load_step(backend, slots_per_gpu=0):
     running = sys.modules["keras"].config.backend() if "keras" in sys.modules else backend
     if running != backend:
         raise InputError("training.backend", f"Keras runs on {running} in this process, not on {backend}", "use one process per backend")
-    if backend == "jax":
-        from finalinfarct.learning import step_jax as step
-    elif backend == "torch":
-        from finalinfarct.learning import step_torch as step
-    else:
-        from finalinfarct.learning import step_tensorflow as step
+    with _hidden(UNNEEDED):
+        if backend == "jax":
+            from finalinfarct.learning import step_jax as step
+        elif backend == "torch":
+            from finalinfarct.learning import step_torch as step
+        else:
+            from finalinfarct.learning import step_tensorflow as step
     if any(_locks) and step.device_name() == "CPU":
         # Others need not wait for a GPU that nobody uses.
         log.warning("%s finds no GPU though the machine has one, and computes on the CPU: install it with its CUDA libraries", backend)
@@ -62,6 +70,18 @@ def load_step(backend, slots_per_gpu=0):
             lock.close()
         _locks.clear()
     return step
+
+
+@contextmanager
+def _hidden(packages):
+    """Have packages look as if they were not installed, but for those that are imported already."""
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def choose_precision(wanted, backend, device, processor_file="/proc/cpuinfo"):

@@ -21,7 +21,7 @@ demo: install
 	snakemake --cores $(CORES)
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
 # A real SLURM on this machine, as root on Debian or Ubuntu; elsewhere skipped with the reason.
 test-slurm: install

@@ -14,6 +14,9 @@ from finalinfarct.dataset.images import write_image
 from finalinfarct.dataset.tables import write_table
 from project import ROOT
 
+# Whichever test first computes with TensorFlow in a process: with other threads sums are rounded otherwise, and tests compare bits.
+os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
 
 @pytest.fixture
 def config():

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _locks = []
 # Keras imports these where they are installed, for plots, wrappers and frames that no network here needs: a quarter of the time of its own import.
 UNNEEDED = ("matplotlib", "pandas", "sklearn")
-# New objects after which Python looks for garbage. Imports and tracing make millions that stay, and each look costs.
+# New objects after which Python looks for garbage. Imports and tracing make hundreds of thousands that stay, and each look costs.
 COLLECT_AFTER = 100_000
 
 

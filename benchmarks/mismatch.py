@@ -43,7 +43,7 @@ def mismatch_dice(name, config, reperfused):
     from finalinfarct.imaging.registration import register, resample
     from finalinfarct.simulation.cohort import simulate_patient
 
-    matrix, kind = config["images"]["matrix"], config["cohorts"]["hibiscus"]["registration"]
+    matrix = config["images"]["matrix"]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         simulate_patient(name, config["simulation"], work / "dataset")
@@ -51,11 +51,12 @@ def mismatch_dice(name, config, reperfused):
         made = {key: work / f"{key}.nii.gz" for key in ("b0", "DWI", "ADC", "perfref", "Tmax", "CBF", "CBV", "MTT", "TTP", "aif_mask")}
         compute_adc(files["dwi"], None, made["b0"], made["DWI"], made["ADC"])
         compute_perfusion(files["dsc"], config["perfusion"], made | {"aif": work / "aif.tsv", "report": work / "perfusion.json"})
-        for image, moving in (("dsc", made["perfref"]), ("followup", files["followup_flair"])):
+        for image, moving, kind in (("dsc", made["perfref"], "epi"), ("followup", files["followup_flair"], "nonlinear")):
             register(made["b0"], moving, kind, work / f"{image}.h5", work / f"from_{image}.h5")
         up = {key: work / f"up_{key}.nii.gz" for key in ("b0", "ADC", "Tmax", "brain", "diffusion", "final", "classes")}
-        resample([(made["b0"], up["b0"]), (made["ADC"], up["ADC"])], made["b0"], matrix)
-        resample([(made["Tmax"], up["Tmax"])], made["b0"], matrix, work / "dsc.h5")
+        measured = {made["ADC"]: made["ADC"], made["Tmax"]: made["CBF"]}
+        resample([(made["b0"], up["b0"]), (made["ADC"], up["ADC"])], made["b0"], matrix, measured=measured)
+        resample([(made["Tmax"], up["Tmax"])], made["b0"], matrix, work / "dsc.h5", measured=measured)
         brain_mask(up["b0"], up["brain"], config["images"]["brain_mask"])
         outputs = (up["diffusion"], up["final"], up["classes"])
         lesions = (files["final_lesion"], work / "followup.h5", files["dwi_lesion"], None)

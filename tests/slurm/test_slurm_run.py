@@ -61,7 +61,19 @@ def wait_for(run, cluster, step, seconds):
 
 
 @pytest.fixture(scope="module")
-def finished(cluster, tmp_path_factory):
+def alone(cluster, tmp_path_factory):
+    """Begin the same run without SLURM, on one core beside the one on SLURM; return it and its folder."""
+    folder = tmp_path_factory.mktemp("alone")
+    run = start(folder, "--cores", "1")
+    try:
+        yield run, folder
+    finally:
+        run.kill()
+        run.wait()
+
+
+@pytest.fixture(scope="module")
+def finished(cluster, alone, tmp_path_factory):
     """Run on SLURM with both accidents; return the folder, SLURM's records, and the identifier of the job that was killed."""
     folder = tmp_path_factory.mktemp("slurm_run")
     run = start(folder, "--profile", ROOT / "profiles/slurm", *HERE)
@@ -126,9 +138,9 @@ def content(path):
     return re.sub(rb",[^,\n]*$", b"", path.read_bytes(), flags=re.M) if path.name == "history.csv" else path.read_bytes()
 
 
-def test_same_tables_and_images_as_without_slurm(finished, tmp_path):
-    folder = finished[0]
-    assert start(tmp_path, "--cores", "2").wait(LIMIT_S) == 0, (tmp_path / "run.log").read_text()[-6000:]
-    files = [path.relative_to(tmp_path) for path in (tmp_path / "results").rglob("*") if path.suffix in (".csv", ".tsv", ".md", ".gz")]
+def test_same_tables_and_images_as_without_slurm(finished, alone):
+    folder, (run, other) = finished[0], alone
+    assert run.wait(LIMIT_S) == 0, (other / "run.log").read_text()[-6000:]
+    files = [path.relative_to(other) for path in (other / "results").rglob("*") if path.suffix in (".csv", ".tsv", ".md", ".gz")]
     assert {Path(target) for target in TARGETS} < set(files)
-    assert [str(path) for path in files if content(folder / path) != content(tmp_path / path)] == []
+    assert [str(path) for path in files if content(folder / path) != content(other / path)] == []

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from finalinfarct.dataset.images import read_image, read_sidecar, write_image
+from finalinfarct.dataset.images import read_image, read_sidecar, voxel_volume_ml, write_image
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import brain_mask
 from finalinfarct.imaging.diffusion import adc_map, compute_adc, trace_weighted
@@ -122,6 +122,33 @@ def test_resampling_a_ramp_is_exact(tmp_path):
     inner = np.stack(np.meshgrid(*(np.arange(2, n - 2) for n in (80, 80, 6)), indexing="ij"), axis=-1)
     expected = nib.affines.apply_affine(out.affine, inner) @ [1.0, 2.0, 0.5]
     assert out.get_fdata()[2:-2, 2:-2, 2:-2] == pytest.approx(expected, abs=1e-2)
+
+
+@pytest.mark.parametrize("matrix", [32, 40, 64, 90])
+def test_a_map_is_interpolated_only_among_measured_voxels(tmp_path, matrix):
+    """0 is no value: mixed with it, the rim of a stripped ADC map would be ischaemic, and late tissue beside a hole healthy."""
+    random = np.random.default_rng(0)
+    flow = np.where((head() > 30) & (random.random((40, 40, 16)) > 0.1), 50.0, 0.0)
+    paths = {name: tmp_path / f"{name}.nii.gz" for name in ("CBF", "Tmax")}
+    write_image(paths["CBF"], flow, AFFINE)
+    # as a scanner's map that was not masked
+    write_image(paths["Tmax"], np.where(flow > 0, 8.0, 99.0), AFFINE)
+    out = {name: tmp_path / f"up_{name}.nii.gz" for name in paths}
+    resample([(paths[name], out[name]) for name in paths], paths["CBF"], matrix, measured=dict.fromkeys(paths.values(), paths["CBF"]))
+    up = {name: read_image(path).get_fdata() for name, path in out.items()}
+    known = up["CBF"] > 0
+    assert up["CBF"][known] == pytest.approx(50, rel=1e-5) and up["Tmax"][known] == pytest.approx(8, rel=1e-5)
+    assert not up["Tmax"][~known].any()
+    volume = [voxel_volume_ml(read_image(path).affine) * (read_image(path).get_fdata() > 0).sum() for path in (paths["CBF"], out["CBF"])]
+    assert volume[1] == pytest.approx(volume[0], rel=0.1)
+
+
+def test_what_was_measured_must_lie_on_the_grid_of_the_map(tmp_path):
+    write_image(tmp_path / "Tmax.nii.gz", head(), AFFINE)
+    write_image(tmp_path / "CBF.nii.gz", head()[:-1], AFFINE)
+    with pytest.raises(InputError, match=r"CBF\.nii\.gz"):
+        measured = {tmp_path / "Tmax.nii.gz": tmp_path / "CBF.nii.gz"}
+        resample([(tmp_path / "Tmax.nii.gz", tmp_path / "out.nii.gz")], tmp_path / "Tmax.nii.gz", 80, measured=measured)
 
 
 def test_up_sampled_image_names_the_reference_on_its_own_grid(tmp_path):

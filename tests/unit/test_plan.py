@@ -32,6 +32,15 @@ def test_simulated_plan(config):
     assert len(plan.with_h3()) == 6
 
 
+def test_stripped_images_were_measured_in_the_brain_alone(config):
+    """A stripped reference mixed with the 0 around it would widen the brain mask by a rim."""
+    assert Plan(config).measured("diffusion") == {"ADC": "ADC"}
+    assert Plan(config).measured("perfusion") == {"Tmax": "CBF", "CBF": "CBF", "CBV": "CBF"}
+    config["images"]["brain_mask"] = "given"
+    assert set(Plan(config).measured("diffusion")) == {"b0", "DWI", "ADC"}
+    assert set(Plan(config).measured("perfusion")) == {"perfref", "Tmax", "CBF", "CBV"}
+
+
 def test_paper_trains_seventy_networks(config):
     config["folds"]["number"] = 5
     plan = Plan(config)

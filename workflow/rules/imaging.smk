@@ -137,6 +137,7 @@ rule resample_diffusion:
     params:
         matrix=MATRIX,
         raw=False,
+        measured=plan.measured("diffusion"),
         position=plan.position,
         code=plan.code("resample.py"),
     message:
@@ -160,6 +161,8 @@ use rule resample_diffusion as resample_perfusion with:
         CBV="results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_CBV.nii.gz",
     log:
         "logs/imaging/{participant}_ses-{session}_resample_perfusion.log",
+    params:
+        measured=plan.measured("perfusion"),
     message:
         "Up-sampling perfusion of {wildcards.participant}, {wildcards.session} (patient {params.position})"
 
@@ -175,6 +178,7 @@ use rule resample_diffusion as resample_followup with:
         "logs/imaging/{participant}_resample_followup.log",
     params:
         raw=True,
+        measured={},
     message:
         "Up-sampling the follow-up FLAIR of {wildcards.participant} (patient {params.position})"
 
@@ -190,6 +194,7 @@ use rule resample_diffusion as resample_flair with:
         "logs/imaging/{participant}_resample_flair.log",
     params:
         raw=True,
+        measured={},
     message:
         "Up-sampling the baseline FLAIR of {wildcards.participant} (patient {params.position})"
 

@@ -6,4 +6,5 @@ from finalinfarct.imaging.registration import resample
 with door(snakemake):
     images = [(snakemake.input[name], path) for name, path in snakemake.output.items()]
     params, transform = snakemake.params, snakemake.input.transform or None
-    resample(images, snakemake.input.reference, params.matrix, transform=transform, raw=params.raw)
+    measured = {snakemake.input[name]: snakemake.input[positive] for name, positive in params.measured.items()}
+    resample(images, snakemake.input.reference, params.matrix, transform=transform, raw=params.raw, measured=measured)

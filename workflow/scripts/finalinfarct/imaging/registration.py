@@ -12,7 +12,7 @@ from finalinfarct.dataset.files import UNWRITABLE, whole
 from finalinfarct.dataset.images import read_image, read_sidecar, voxel_sizes, voxel_volume_ml, write_image
 from finalinfarct.dataset.orientation import FEWEST_VOXELS
 from finalinfarct.errors import InputError
-from finalinfarct.imaging.grids import upsampled_grid
+from finalinfarct.imaging.grids import check_same_grid, upsampled_grid
 
 LOGGER = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ LEVELS_MM = (8.0, 4.0, 2.0)
 LINEAR_ITERATIONS = (200, 200, 200)
 DEFORMABLE_ITERATIONS = (40, 30, 10)
 SAMPLED_SHARE = 0.25
+LEAST_KNOWN_SHARE = 0.5
 BINS = 32
 LINEAR_STEP = 0.1
 # Quantiles beyond which intensities are cut: eyes and CSF of a b0 are so bright that they would leave few bins of the histogram to the brain.
@@ -168,7 +169,34 @@ def resample_array(image, shape, affine, transform=None, label=False):
     return ants.apply_transforms(grid, _to_ants(image), transforms, interpolator=method).numpy().astype(np.float32)
 
 
-def resample(images, reference, matrix, transform=None, label=False, raw=False):
+def resample_known(image, known, shape, affine, transform=None):
+    """Values of a map on another grid, interpolated among the voxels where they are known; as ``resample_array`` otherwise.
+
+    Elsewhere a map holds 0, which is no value: mixed with it, normal tissue at a border would become ischaemic in an ADC map, and late tissue
+    healthy in a map of Tmax.
+
+    Parameters
+    ----------
+    image : nibabel.Nifti1Image
+        (X, Y, Z).
+    known : numpy.ndarray
+        bool, (X, Y, Z).
+    shape, affine, transform
+        As for ``resample_array``.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, of the given shape; 0 where the known voxels have less than half of the weight.
+    """
+    values, share = (
+        resample_array(type(image)(np.where(known, data, 0).astype(np.float32), image.affine), shape, affine, transform)
+        for data in (image.get_fdata(dtype=np.float32), 1)
+    )
+    return np.where(share >= LEAST_KNOWN_SHARE, values / np.maximum(share, LEAST_KNOWN_SHARE), 0)
+
+
+def resample(images, reference, matrix, transform=None, label=False, raw=False, measured=None):
     """Write images on the up-sampled grid of the reference.
 
     Parameters
@@ -185,16 +213,23 @@ def resample(images, reference, matrix, transform=None, label=False, raw=False):
         Nearest neighbour instead of linear interpolation.
     raw : bool
         The images are the dataset's own: their side files, which may name the patient, are not carried over as those of the maps are.
+    measured : dict of path to path, optional
+        By image, the one on its grid that is positive where both were measured: only there it is interpolated (``resample_known``).
 
     Raises
     ------
     InputError
-        An image is unusable, or nothing of it lies on the grid.
+        An image is unusable, nothing of it lies on the grid, or two that belong together are on different grids.
     """
     shape, affine = upsampled_grid(read_image(reference), matrix)
     for path, output in images:
         image = read_image(path, ndim=3)
-        values = resample_array(image, shape, affine, transform, label)
+        if measured and path in measured:
+            positive = read_image(measured[path], ndim=3)
+            check_same_grid(measured[path], positive, path, image)
+            values = resample_known(image, np.asarray(positive.dataobj) > 0, shape, affine, transform)
+        else:
+            values = resample_array(image, shape, affine, transform, label)
         if not values.any() and np.asarray(image.dataobj).any():
             raise InputError(path, f"nothing of it lies on the grid of {reference}", "check the orientation of both images, and the registration")
         side = {} if raw else read_sidecar(path)

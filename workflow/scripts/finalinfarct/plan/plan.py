@@ -26,6 +26,9 @@ SIMULATED_FILES = {"dwi", "bval", "flair", "dsc", "followup_flair", "final_lesio
 SIMULATED_H3_FILES = {"h3_dsc"}
 SIMULATED_OUTCOME_FILES = {"followup_flair", "final_lesion"}
 REFERENCE_IMAGE = {"dwi": "b0", "dsc": "perfref"}
+# By scan and image, the one that is positive where both were measured. Tmax itself can be 0.
+MEASURED = {"diffusion": {"ADC": "ADC"}, "perfusion": {"Tmax": "CBF", "CBF": "CBF", "CBV": "CBF"}}
+MEASURED_IN_BRAIN = {"diffusion": {"b0": "b0", "DWI": "DWI"}, "perfusion": {"perfref": "perfref"}}
 
 
 class Family(NamedTuple):
@@ -268,6 +271,11 @@ class Plan:
         pair = {cohort["reference"], "dsc" if wildcards.image == "h3" else wildcards.image}
         between_epi = pair == {"dwi", "dsc"} and self.has(wildcards.participant, "dsc")
         return "epi" if cohort["registration"] == "nonlinear" and between_epi else cohort["registration"]
+
+    def measured(self, scan):
+        """Return ``MEASURED`` of a scan, with the images that the dataset itself has stripped of the skull."""
+        stripped = self.config["images"]["brain_mask"] == "given"
+        return MEASURED[scan] | (MEASURED_IN_BRAIN[scan] if stripped else {})
 
     def transform(self, image):
         """Return an input function for the transform of ``image`` (dwi, dsc, followup, flair, final) to the reference.

@@ -258,6 +258,7 @@ IMAGES = [
     Spoiled("pipe for an image", image("dwi", into_pipe), DWI, "this is not a file", "put a file there"),
     Spoiled("link to itself", image("dwi", into_loop), DWI, "the file cannot be opened", "its link"),
     Spoiled("link to nothing", image("dwi", dangling), DWI, "the file does not exist", "correct its name"),
+    Spoiled("two forms", image("dwi", lambda path: path.with_suffix("").write_bytes(b"older")), DWI, "dwi.nii are there", "keep the one"),
     Spoiled("no DWI", image("dwi", lambda path: path.unlink()), DWI, "the file does not exist", "add it"),
     Spoiled("no perfusion", image("dsc", lambda path: path.unlink()), DSC, "the file does not exist", "add it"),
     Spoiled("no follow-up", image("followup_flair", lambda path: path.unlink()), FLAIR, "the file does not exist", "add it"),

@@ -9,7 +9,7 @@ from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 
 from finalinfarct.errors import InputError
-from finalinfarct.plan.config import check_config, check_unique_keys
+from finalinfarct.plan.config import check_command, check_config, check_unique_keys
 from finalinfarct.plan.plan import Plan
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -149,6 +149,13 @@ def test_faulty_file_is_refused(content, said, tmp_path, monkeypatch):
         load_configfile(path)
         check_unique_keys([path])
     assert [file.name for file in tmp_path.iterdir()] == ["my.yaml"]
+
+
+@pytest.mark.parametrize("again", [["--configfile", "b.yaml"], ["--configfile=b.yaml"], ["--configfiles", "b.yaml", "c.yaml"]])
+def test_files_after_two_options_are_refused(again):
+    with pytest.raises(InputError, match="given 2 times"):
+        check_command(["snakemake", "--configfile", "a.yaml", *again])
+    assert check_command(["snakemake", "--configfile", "a.yaml", "b.yaml", "--", "results/table3.csv"]) is None
 
 
 def test_shipped_files_give_no_key_twice(tmp_path):

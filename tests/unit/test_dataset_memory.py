@@ -57,15 +57,18 @@ def test_damaged_memory_is_no_memory(monkeypatch, dataset, config, tmp_path, con
     assert looked_at(monkeypatch, dataset, config, tmp_path) == (["sub-01", "sub-02"], [])
 
 
-def test_faults_of_steps_hold_until_the_file_or_the_code_changes(dataset, tmp_path):
+def test_faults_of_steps_hold_until_the_file_the_code_or_the_settings_change(dataset, tmp_path):
     series = patient_files(dataset, "sub-01")["dsc"]
-    remember_fault(dataset, "sub-01", "perfusion", ["abc"], InputError(series, "no bolus", "replace it"), None, tmp_path / "faults")
+    remember_fault(dataset, "sub-01", "perfusion", ["abc"], InputError(series, "no bolus", "replace it"), {"matrix": 16}, tmp_path / "faults")
     expected = [("sub-01", str(series), "no bolus", "replace it")]
-    assert remembered_faults(dataset, {"sub-01"}, lambda: {"abc"}, None, tmp_path / "faults") == expected
-    assert remembered_faults(dataset, {"sub-02"}, lambda: {"abc"}, None, tmp_path / "faults") == []
-    assert remembered_faults(dataset, {"sub-01"}, lambda: {"abd"}, None, tmp_path / "faults") == []
+
+    def held(patient="sub-01", code="abc", matrix=16):
+        return remembered_faults(dataset, {patient}, lambda: {code}, {"matrix": matrix}, tmp_path / "faults")
+
+    assert held() == expected
+    assert held(patient="sub-02") == held(code="abd") == held(matrix=96) == []
     os.utime(series, (0, 0))
-    assert remembered_faults(dataset, {"sub-01"}, lambda: {"abc"}, None, tmp_path / "faults") == []
+    assert held() == []
 
 
 def test_door_keeps_a_fault_and_the_next_plan_acts_on_it(dataset, config, tmp_path, monkeypatch):
@@ -75,10 +78,9 @@ def test_door_keeps_a_fault_and_the_next_plan_acts_on_it(dataset, config, tmp_pa
 from types import SimpleNamespace
 from finalinfarct.door import door
 from finalinfarct.errors import InputError
-job = SimpleNamespace(log=[], rule="perfusion", wildcards={{"participant": "sub-02"}}, config={json.dumps(config["dataset"])!r},
-    params=SimpleNamespace(code="{code_hash("perfusion.py")}"))
 import json
-job.config = {{"dataset": json.loads(job.config)}}
+job = SimpleNamespace(log=[], rule="perfusion", wildcards={{"participant": "sub-02"}}, config=json.loads({json.dumps(config)!r}),
+    params=SimpleNamespace(code="{code_hash("perfusion.py")}"))
 with door(job):
     raise InputError({str(series)!r}, "no bolus", "replace the series")
 """

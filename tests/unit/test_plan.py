@@ -1,5 +1,7 @@
 """The plan: families, patients, transforms, and the hash of the code behind each door."""
 
+import logging
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,7 +9,8 @@ import numpy as np
 import pytest
 
 from finalinfarct.dataset.contract import patient_files
-from finalinfarct.dataset.images import write_image
+from finalinfarct.dataset.description import write_description
+from finalinfarct.dataset.images import sidecar_path, write_image
 from finalinfarct.errors import InputError
 from finalinfarct.plan import code
 from finalinfarct.plan.plan import Plan, model_families
@@ -63,6 +66,55 @@ def test_files_of_given_data(dataset, config):
     assert plan.reference(asked("sub-02")).endswith("_perfref.nii.gz")
     assert plan.expert_diffusion_lesion(asked("sub-01")) == []
     assert not any("truth" in path for path in plan.all_raw(None))
+
+
+def test_another_file_is_seen_also_when_it_is_older(dataset, config):
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    files = {name: patient_files(dataset, "sub-01")[name] for name in ("dsc", "followup_flair")}
+
+    def states():
+        plan, series, followup = Plan(config), asked("sub-01", session="baseline"), asked("sub-01", image="followup")
+        return plan.state("dsc", "aif_mask")(series), plan.state_of_moving(followup), plan.participants_state()
+
+    before = states()
+    assert None not in before and states() == before
+    os.utime(sidecar_path(files["dsc"]), (1, 1))
+    assert [old == new for old, new in zip(before, states(), strict=True)] == [False, True, True]
+    os.utime(files["followup_flair"], (1, 1))
+    assert [old == new for old, new in zip(before, states(), strict=True)] == [False, False, True]
+    table = dataset / "participants.tsv"
+    table.write_text(table.read_text(encoding="utf-8").replace("2b", "2c"), encoding="utf-8")
+    assert states()[2] != before[2]
+    assert Plan(config).state_of_moving(asked("sub-01", image="dsc")) is None
+
+
+def test_simulated_patients_are_called_so_wherever_they_lie(dataset, config):
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    assert not Plan(config).of_simulation
+    write_description(dataset, "Copy", "raw", made_by="Simulation, seed 1")
+    plan = Plan(config)
+    assert plan.of_simulation and plan.preparation("test")["simulated"] and not plan.simulated
+    (dataset / "dataset_description.json").write_text('{"GeneratedBy": ["somebody"]}', encoding="utf-8")
+    assert not Plan(config).of_simulation
+
+
+def test_name_of_nobody_and_folder_of_the_home(dataset, config, monkeypatch):
+    monkeypatch.setenv("HOME", str(dataset.parent))
+    config["dataset"] = {"path": f"~/{dataset.name}", "simulated": False, "faults": "refuse"}
+    plan = Plan(config)
+    assert plan.root == dataset and list(plan.cohorts()) == ["hibiscus", "iknow"]
+    assert plan.pattern_of_role("test") == "sub-01" and plan.pattern_of_role("new") == "nobody"
+    for ask in (plan.registration, plan.reference, plan.transform("dsc"), lambda wildcards: plan.position(wildcards, None)):
+        with pytest.raises(InputError, match="sub-03: not among the patients"):
+            ask(asked("sub-03", image="dsc"))
+
+
+def test_too_few_patients_for_the_folds_are_said_before_anything_runs(dataset, config, caplog):
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    with caplog.at_level(logging.WARNING):
+        Plan(config)
+    assert "1 tested patients are reperfused, too few for 3 folds" in caplog.text
+    assert "0 tested patients are nonreperfused" in caplog.text
 
 
 def test_an_affine_stage_between_dwi_and_dsc_series_only(dataset, config):
@@ -142,11 +194,14 @@ def test_code_hash_changes_with_an_imported_module(tmp_path, monkeypatch):
     assert fresh() != before
 
 
-def test_closing_words_show_the_main_tables_and_name_the_comparison(config, tmp_path, monkeypatch):
+def test_closing_words_show_the_main_tables_and_name_the_comparison_of_this_run(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    plan = Plan(config)
-    assert plan.closing_words() == "No table was asked for."
     (tmp_path / "results").mkdir()
+    for name in ("table2.md", "paper_comparison.html"):
+        (tmp_path / "results" / name).write_text("of an earlier run", encoding="utf-8")
+        os.utime(tmp_path / "results" / name, (0, 0))
+    plan = Plan(config)
+    assert plan.closing_words() == "This run made no table."
     for name in ("table1", "table3"):
         (tmp_path / "results" / f"{name}.md").write_text(f"shown {name}", encoding="utf-8")
     assert plan.closing_words() == "shown table3\n\nTables (.csv and .md): results/table1.md, results/table3.md"

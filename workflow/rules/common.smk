@@ -5,10 +5,11 @@ import sys
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
 from finalinfarct.errors import InputError
-from finalinfarct.plan.config import check_unique_keys
+from finalinfarct.plan.config import check_command, check_unique_keys
 from finalinfarct.plan.plan import INPUTS, TRAINING_SETS, Plan
 
 try:
+    check_command(sys.argv if workflow.is_main_process else [])
     check_unique_keys(workflow.configfiles)
     plan = Plan(config, announce=workflow.is_main_process)
 except InputError as fault:

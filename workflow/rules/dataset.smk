@@ -17,7 +17,8 @@ rule check_dataset:
         "../../envs/preprocessing.yaml"
     params:
         dataset=plan.folder,
-        cohorts=config["cohorts"],
+        cohorts=plan.cohorts(),
+        participants=plan.participants_state(),
         faults=config["dataset"]["faults"],
         found_by_steps=plan.found_by_steps,
         code=plan.code("check_dataset.py"),
@@ -41,7 +42,8 @@ rule inclusion:
     conda:
         "../../envs/analysis.yaml"
     params:
-        cohorts=config["cohorts"],
+        cohorts=plan.cohorts(),
+        participants=plan.participants_state(),
         code=plan.code("inclusion.py"),
     message:
         "Reperfusion status and inclusion of all patients"

@@ -18,6 +18,7 @@ rule adc:
     conda:
         "../../envs/preprocessing.yaml"
     params:
+        files=plan.state("dwi", "bval", "adc"),
         position=plan.position,
         code=plan.code("adc.py"),
     message:
@@ -54,6 +55,7 @@ rule perfusion:
         runtime=10,
     params:
         settings=config["perfusion"],
+        files=plan.state("dsc", "aif_mask"),
         position=plan.position,
         code=plan.code("perfusion.py"),
     message:
@@ -83,6 +85,7 @@ rule perfusion_given:
     conda:
         "../../envs/preprocessing.yaml"
     params:
+        files=plan.state("tmax", "cbf", "cbv"),
         position=plan.position,
         code=plan.code("perfusion_given.py"),
     message:
@@ -109,6 +112,7 @@ rule register:
         runtime=10,
     params:
         kind=plan.registration,
+        files=plan.state_of_moving,
         position=plan.position,
         code=plan.code("register.py"),
     message:
@@ -177,6 +181,7 @@ use rule resample_diffusion as resample_followup with:
     log:
         "logs/imaging/{participant}_resample_followup.log",
     params:
+        files=plan.state("followup_flair"),
         raw=True,
         measured={},
     message:
@@ -193,6 +198,7 @@ use rule resample_diffusion as resample_flair with:
     log:
         "logs/imaging/{participant}_resample_flair.log",
     params:
+        files=plan.state("flair"),
         raw=True,
         measured={},
     message:
@@ -245,6 +251,7 @@ rule lesions:
         matrix=MATRIX,
         adc_threshold_um2_s=config["mismatch"]["adc_threshold_um2_s"],
         minimum_component_ml=config["mismatch"]["minimum_component_ml"],
+        files=plan.state("final_lesion", "dwi_lesion"),
         position=plan.position,
         code=plan.code("lesions.py"),
     message:
@@ -328,7 +335,7 @@ rule describe_derivative:
     conda:
         "../../envs/preprocessing.yaml"
     params:
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("describe_derivative.py"),
     message:
         "Description of results/{wildcards.folder} as a BIDS derivative"
@@ -346,6 +353,8 @@ rule native:
         probability="results/native/{fusion}/{inputs}/{training_set}/{participant}_space-dwi_label-lesion_probseg.nii.gz",
     log:
         "logs/imaging/{participant}_{fusion}_{inputs}_{training_set}_native.log",
+    wildcard_constraints:
+        participant=plan.pattern_of_role("test"),
     conda:
         "../../envs/preprocessing.yaml"
     params:

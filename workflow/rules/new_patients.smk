@@ -72,6 +72,8 @@ use rule native as native_new_patient with:
         probability=f"{NEW_NATIVE}probseg.nii.gz",
     log:
         "logs/new_patients/{participant}_{training_set}_native.log",
+    wildcard_constraints:
+        participant=plan.pattern_of_role("new"),
     params:
         stem=None,
 
@@ -105,7 +107,7 @@ rule new_patient:
         "../../envs/analysis.yaml"
     params:
         tmax_threshold_s=config["mismatch"]["tmax_threshold_s"],
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         position=plan.position,
         code=plan.code("new_patient.py"),
     message:

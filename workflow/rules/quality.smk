@@ -29,7 +29,7 @@ rule quality:
     params:
         cohort=plan.cohort_name,
         thresholds={"ADC": config["mismatch"]["adc_threshold_um2_s"], "Tmax": config["mismatch"]["tmax_threshold_s"]},
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         position=plan.position,
         code=plan.code("quality.py"),
     message:
@@ -83,7 +83,7 @@ rule quality_index:
         "../../envs/analysis.yaml"
     params:
         participants=list(plan.patients),
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("quality_index.py"),
     message:
         "Page of the cohort's image quality"

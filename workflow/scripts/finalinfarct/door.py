@@ -69,15 +69,16 @@ def _remember(job, fault):
     dataset, name = job.config["dataset"], job.wildcards.get("participant")
     if not name or dataset["simulated"]:
         return
-    if Path(fault.where).absolute().is_relative_to(Path(dataset["path"]).absolute()):
-        kept, until = remember_fault(dataset["path"], name, job.rule, [job.params.code], fault), "the file is mended"
+    root, until = Path(os.path.expanduser(dataset["path"])), "the patient's files, the settings of the images or the code are others"
+    if Path(fault.where).absolute().is_relative_to(root.absolute()):
+        codes = [job.params.code]
     elif fault.where in map(str, job.input) and _whole(fault.where):
-        kept = remember_fault(dataset["path"], name, job.rule, door_hashes(), fault, image_settings(job.config))
-        until = "the patient's files, the settings of the images or the code are others, or the image is removed,"
+        codes, until = door_hashes(), f"{until}, or the image is removed"
     else:
         return
+    kept = remember_fault(root, name, job.rule, codes, fault, image_settings(job.config))
     logging.getLogger("finalinfarct").warning(
-        "kept in %s: until %s the workflow stops at once, or with dataset.faults: exclude leaves %s out", kept, until, name
+        "kept in %s: until %s, the workflow stops at once, or with dataset.faults: exclude leaves %s out", kept, until, name
     )
 
 

@@ -172,6 +172,9 @@ def check_patient(root, participant_id, cohort):
                 attempt(given_unit, kind, files[name])
         return maps[0], headers[maps[0]]
 
+    for name, path in files.items():
+        if path.suffix == ".gz" and _given(path) and _given(path.with_suffix("")):
+            say(name, f"both this and {path.with_suffix('').name} are there", "keep the one that counts")
     dwi = scan("dwi", (3, 4))
     if _given(files["adc"]):
         adc = attempt(_inspect, files["adc"], 3)

@@ -53,7 +53,12 @@ class CheckMemory:
 
 def state_of_files(root, participant_id):
     """Hash of the sizes and times of all files of a patient, side files included: another value when one is added, removed or replaced."""
-    paths = [path for image in patient_files(root, participant_id).values() for path in (image, sidecar_path(image))]
+    images = patient_files(root, participant_id).values()
+    return state_of([path for image in images for path in (image, sidecar_path(image), image.with_suffix(""))])
+
+
+def state_of(paths):
+    """Hash of the sizes and times of files (paths): another value when one is added, removed or replaced, be it by an older one."""
     return _hash([(str(path), *_size_and_time(path)) for path in paths])
 
 
@@ -62,7 +67,7 @@ def image_settings(config):
     return {name: config[name] for name in ("cohorts", "images", "perfusion", "mismatch")}
 
 
-def remember_fault(root, participant_id, rule, codes, fault, settings=None, folder=FOUND_BY_STEPS):
+def remember_fault(root, participant_id, rule, codes, fault, settings, folder=FOUND_BY_STEPS):
     """Keep the ``InputError`` that a rule's job met in an image of a patient, for the next run.
 
     Parameters
@@ -76,8 +81,8 @@ def remember_fault(root, participant_id, rule, codes, fault, settings=None, fold
         made it.
     fault : InputError
         Its ``where`` is the image.
-    settings : dict, optional
-        ``image_settings``, for an image that was made here.
+    settings : dict
+        ``image_settings``: with others the step may find no fault.
     folder : str or Path
         Where faults are kept.
 
@@ -100,7 +105,7 @@ def remember_fault(root, participant_id, rule, codes, fault, settings=None, fold
     return path
 
 
-def remembered_faults(root, patients, codes, settings=None, folder=FOUND_BY_STEPS):
+def remembered_faults(root, patients, codes, settings, folder=FOUND_BY_STEPS):
     """Faults found by steps that still hold: files, code and settings are those that they were found with.
 
     Parameters
@@ -128,7 +133,7 @@ def remembered_faults(root, patients, codes, settings=None, folder=FOUND_BY_STEP
         except ValueError:
             continue  # not written here; the step will meet its fault again
         name, file = content["participant_id"], content["file"]
-        same = name in patients and content["state"] == _state(root, name, file) and content["settings"] in (None, settings)
+        same = name in patients and content["state"] == _state(root, name, file) and content["settings"] == settings
         if same and set(content["codes"]) <= codes():
             faults.append((name, file, content["found"], content["mend"]))
     return faults

@@ -96,7 +96,11 @@ def make_labels(
     volume_ml, space = voxel_volume_ml(affine), spatial_reference(brain_mask)
     final = None if final_lesion is None else _carried(final_lesion, shape, affine, final_transform)
     if final is not None and not final.any():
-        raise InputError(final_lesion, f"the final lesion is empty on the grid of {reference}", "check the mask, and the registration of its image")
+        raise InputError(
+            final_lesion,
+            f"the final lesion is empty on the grid of {reference}",
+            "check the mask and the registration of its image, or raise images.matrix",
+        )
     if dwi_lesion is not None:
         diffusion = _carried(dwi_lesion, shape, affine, dwi_transform)
         side = {"LesionSource": "expert"}

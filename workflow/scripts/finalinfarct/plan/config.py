@@ -47,7 +47,26 @@ def check_config(config):
     faults = [_plain(fault) for fault in sorted(Validator(load_schema()).iter_errors(config), key=lambda e: list(map(str, e.absolute_path)))]
     faults = [line for lines in faults for line in lines] or _cross_checks(config)
     if faults:
-        raise InputError("configuration", "\n  - " + "\n  - ".join(faults) + "\n", "correct these keys; config/README.md explains each one")
+        mend = "correct these keys, in a file, since --config gives text alone; config/README.md explains each one"
+        raise InputError("configuration", "\n  - " + "\n  - ".join(faults) + "\n", mend)
+
+
+def check_command(arguments):
+    """Refuse a command line that names configuration files twice, of which snakemake would take the last without a word.
+
+    Parameters
+    ----------
+    arguments : list of str
+        The command line, ``sys.argv``.
+
+    Raises
+    ------
+    InputError
+        ``--configfile`` stands there more than once.
+    """
+    given = [word for word in arguments if word.split("=")[0] in ("--configfile", "--configfiles")]
+    if len(given) > 1:
+        raise InputError("command line", f"--configfile is given {len(given)} times, and only the last would count", "name all files after one")
 
 
 def check_unique_keys(paths):

@@ -2,16 +2,20 @@
 
 import logging
 import os
+import time
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
 
 from finalinfarct.dataset.check import Fault, check_dataset, report_faults
-from finalinfarct.dataset.contract import patient_files
-from finalinfarct.dataset.files import unwritable
+from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS, patient_files
+from finalinfarct.dataset.description import made_by_simulation
+from finalinfarct.dataset.files import sha256, unwritable
 from finalinfarct.dataset.images import sidecar_path
-from finalinfarct.dataset.memory import CheckMemory, image_settings, remembered_faults
+from finalinfarct.dataset.inclusion import reperfusion_status
+from finalinfarct.dataset.memory import CheckMemory, image_settings, remembered_faults, state_of
+from finalinfarct.dataset.tables import read_table
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import check_method
 from finalinfarct.learning.devices import EXECUTION
@@ -86,7 +90,10 @@ class Plan:
         check_method(config["images"]["brain_mask"])
         self.config = config
         self.simulated = config["dataset"]["simulated"]
-        self.root = Path(config["dataset"]["path"])
+        self.root = Path(os.path.expanduser(config["dataset"]["path"]))
+        # Simulated here, or found as such: what is made of it must say so.
+        self.of_simulation = self.simulated or made_by_simulation(self.root)
+        self._begin = time.time()
         self.found_by_steps = []
         self.patients = self._simulated_patients() if self.simulated else self._given_patients(announce)
         self.families = model_families()
@@ -140,14 +147,35 @@ class Plan:
             patients = {name: cohort for name, cohort in patients.items() if name not in spoiled}
         if not patients:
             raise InputError(self.root, "no patient is left", "mend the dataset")
+        if announce:
+            self._warn_of_few(patients)
         return patients
+
+    def _warn_of_few(self, patients):
+        """Say where tested patients are too few for the folds, as far as mTICI tells: images can be prepared all the same."""
+        cohorts, number = self.config["cohorts"], self.config["folds"]["number"]
+        table = read_table(self.root / "participants.tsv", text=PARTICIPANT_COLUMNS).set_index("participant_id")
+        tested = [name for name, cohort in patients.items() if cohorts[cohort]["role"] == "test"]
+        if not tested or any(cohorts[patients[name]]["reperfusion"] != "mtici" for name in tested):
+            return
+        found = [reperfusion_status("mtici", table.at[name, "mtici"], None) for name in tested]
+        for status in ("reperfused", "nonreperfused"):
+            if found.count(status) < number:
+                text = "%d tested patients are %s, too few for %d folds (folds.number): no network can be trained"
+                logging.getLogger(__name__).warning(text, found.count(status), status, number)
 
     def folder(self, wildcards):
         """Return the folder of the dataset (a params function: not a file of one rule, but the place that its door works in)."""
         return str(self.root)
 
+    def cohorts(self):
+        """Return the configuration of the cohorts that have patients: a key of another one changes nothing."""
+        return {name: cohort for name, cohort in self.config["cohorts"].items() if name in self._listed_cohorts}
+
     def cohort(self, participant):
         """Return the configuration of a patient's cohort."""
+        if participant not in self.patients:
+            raise InputError(participant, "not among the patients that take part", "correct the name in the target, or see results/inclusion.tsv")
         return self.config["cohorts"][self.patients[participant]]
 
     def cohort_name(self, wildcards):
@@ -160,6 +188,7 @@ class Plan:
 
     def position(self, wildcards, input):
         """Return "3 of 30" for messages; that it takes ``input`` keeps it out of what re-runs a job when a patient is added."""
+        self.cohort(wildcards.participant)
         return f"{self._positions[wildcards.participant]} of {len(self.patients)}"
 
     def training_settings(self):
@@ -171,7 +200,7 @@ class Plan:
         patients = self.with_role(*roles)
         cohorts = [self.cohort(name) for name in patients]
         return {
-            "simulated": self.simulated,
+            "simulated": self.of_simulation,
             # masks of the brain by other means differ little
             "images": {key: value for key, value in self.config["images"].items() if key != "brain_mask"},
             "perfusion": self.config["perfusion"],
@@ -203,6 +232,29 @@ class Plan:
             return str(self.files(wildcards.participant)[key]) if self.has(wildcards.participant, key) else []
 
         return path
+
+    def state(self, *names):
+        """Return a params function for the sizes and times of a patient's files and their side files; None of the simulated cohort.
+
+        Snakemake asks only whether a file is newer than what was made of it, which one put in its place need not be.
+        """
+
+        def files(wildcards):
+            if self.simulated:
+                return None
+            paths = [self.files(wildcards.participant)[_of_session(name, wildcards)] for name in names]
+            return state_of([path for image in paths for path in (image, sidecar_path(image))])
+
+        return files
+
+    def state_of_moving(self, wildcards):
+        """Return ``state`` of the image that is registered, where it is one of the dataset (a params function)."""
+        raw = {"flair": "flair", "followup": "followup_flair"}
+        return self.state(raw[wildcards.image])(wildcards) if wildcards.image in raw else None
+
+    def participants_state(self):
+        """Return a hash of participants.tsv, for the same reason; None of the simulated cohort."""
+        return None if self.simulated else sha256(self.root / "participants.tsv")
 
     def side_files(self, *names):
         """Return an input function for the JSON side files of images that a step reads times or units from, as far as there are any.
@@ -237,6 +289,10 @@ class Plan:
         """Return the regular expression of the patients whose final lesion is known (True) or not (False)."""
         names = [name for name in self.patients if (self.cohort(name)["final_lesion"] != "none") == known]
         return "|".join(names) or "nobody"
+
+    def pattern_of_role(self, role):
+        """Return the regular expression of the patients of a role: only those tested are predicted out of fold."""
+        return "|".join(self.with_role(role)) or "nobody"
 
     def with_h3(self):
         """Return the participants whose reperfusion is read from the H3 perfusion."""
@@ -372,11 +428,15 @@ class Plan:
         return None
 
     def closing_words(self):
-        """Return what a finished run prints: tables 2 and 3 where they were made, where all tables are, and the page beside the paper."""
-        tables = sorted(Path("results").glob("table*.md"))
+        """Return what a finished run prints: tables 2 and 3, where all tables are, and the page beside the paper, as far as this run made them."""
+        tables = [path for path in sorted(Path("results").glob("table*.md")) if self._made_now(path)]
         words = [path.read_text(encoding="utf-8") for path in tables if path.stem in ("table2", "table3")]
-        words.append("Tables (.csv and .md): " + ", ".join(map(str, tables)) if tables else "No table was asked for.")
+        words.append("Tables (.csv and .md): " + ", ".join(map(str, tables)) if tables else "This run made no table.")
         if self.networks:
             words = ["Predicted infarcts of new patients: results/new_patients.tsv, and a page each in results/new_patients"]
         comparison = Path("results/paper_comparison.html")
-        return "\n\n".join([*words, f"Beside the paper's numbers: {comparison}"] if comparison.exists() else words)
+        return "\n\n".join([*words, f"Beside the paper's numbers: {comparison}"] if self._made_now(comparison) else words)
+
+    def _made_now(self, path):
+        """Whether a file was made since this run was planned."""
+        return path.exists() and path.stat().st_mtime >= self._begin

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from finalinfarct.dataset.contract import TRUTH_FOLDER
-from finalinfarct.dataset.description import write_description
+from finalinfarct.dataset.description import SIMULATION, write_description
 from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.images import write_image, write_json
 from finalinfarct.dataset.tables import write_table
@@ -83,7 +83,7 @@ def simulate_participants(settings, dataset):
     dataset.mkdir(parents=True, exist_ok=True)
     write_table(pd.DataFrame(draw_participants(settings))[COLUMNS], dataset / "participants.tsv")
     write_json(dataset / "participants.json", COLUMN_DESCRIPTIONS)
-    common = {"made_by": f"Simulation, seed {settings['seed']}", "License": "CC0", "Authors": ["The finalinfarct simulation"]}
+    common = {"made_by": f"{SIMULATION}, seed {settings['seed']}", "License": "CC0", "Authors": ["The finalinfarct simulation"]}
     common["Acknowledgements"] = DESCRIPTION
     write_description(dataset, "Simulated acute stroke cohort", "raw", **common)
     for name, title in (("lesions", "Simulated expert lesion masks"), (TRUTH_FOLDER, "Hidden truth of the simulated cohort")):

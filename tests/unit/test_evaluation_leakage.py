@@ -134,6 +134,14 @@ def test_truth_as_input_and_simulation_imported(run, tmp_path):
     assert stopped(run, tmp_path, "delay.nii.gz is an input", "adc.py imports finalinfarct/simulation/patient.py")
 
 
+def test_a_folder_of_the_user_may_be_called_truth(run, tmp_path):
+    for name in ("truth", "derivatives"):
+        image = tmp_path / "truth" / name / "sub-a0_FLAIR.nii.gz"
+        write_image(image, np.full((2, 2, 2), len(name)), AFFINE)
+        run["raw"]["sub-a0"].append(image)
+    check_leakage(run, SETTINGS, tmp_path / "leakage.tsv")
+
+
 class Job:
     log, wildcards, config = (), {}, {"dataset": {"path": "bids", "simulated": True}}
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,8 @@ def truth_apart(raw, sources):
 
     While such a script runs, ``finalinfarct.door`` besides refuses to open any file of that folder.
     """
-    faults = [f"{path} is an input" for paths in raw.values() for path in paths if TRUTH_FOLDER in Path(path).parts]
+    hidden = ("derivatives", TRUTH_FOLDER)
+    faults = [f"{path} is an input" for paths in raw.values() for path in paths if hidden in pairwise(Path(path).parts)]
     faults += [f"{door} imports {path}" for door, paths in sources.items() for path in paths if "simulation" in Path(path).parts]
     return f"{sum(map(len, raw.values()))} images, {len(sources)} scripts and the modules they import", faults
 

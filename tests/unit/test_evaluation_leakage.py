@@ -126,6 +126,28 @@ def test_threshold_other_than_configured(run, tmp_path, folder, change):
     assert stopped(run, tmp_path, "thresholds are those of the configuration: NO", path.name.removesuffix(".json"))
 
 
+@pytest.mark.parametrize(
+    ("folder", "key", "said"),
+    [
+        ("cnn", "Fold", "its side file names no fold"),
+        ("cnn", "Threshold", "its side file names no threshold"),
+        ("mismatch", "TmaxThreshold", "its side file names no threshold"),
+    ],
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_missing_evidence_is_a_fault(run, tmp_path, folder, key, said, whole):
+    path = next(iter((tmp_path / folder).glob("*.json")))
+    side = json.loads(path.read_text())
+    del side[key]
+    path.unlink() if whole else write_json(path, side)
+    assert stopped(run, tmp_path, f"{path.name.removesuffix('.json')}.nii.gz: {said}")
+
+
+def test_a_diffusion_lesion_alone_has_no_threshold(run, tmp_path):
+    write_json(next(iter((tmp_path / "mismatch").glob("*.json"))), {"ReperfusionStatus": "reperfused"})
+    check_leakage(run, SETTINGS, tmp_path / "leakage.tsv")
+
+
 def test_truth_as_input_and_simulation_imported(run, tmp_path):
     hidden = tmp_path / "derivatives" / "truth" / "delay.nii.gz"
     write_image(hidden, np.ones((2, 2, 2)), AFFINE)

@@ -22,6 +22,7 @@ from finalinfarct.imaging.normalisation import normalise_array
 from finalinfarct.learning.folds import read_folds
 
 log = logging.getLogger(__name__)
+MISMATCH = "mismatch"  # the folder of its predictions
 MASK_ENDING = "_label-lesion_mask.nii.gz"
 
 
@@ -32,8 +33,8 @@ def check_leakage(files, settings, output):
     ----------
     files : dict
         ``folds``, ``inclusion``, ``metrics`` (paths); ``environments`` (list of the trainings' ``environment.json``); ``predictions`` (folders of
-        predicted masks); ``raw`` (dict of participant to list of images of the dataset); ``normalised`` (list of triples image, normalised image,
-        brain mask); ``sources`` (dict of door to the source files behind it, of the analysis alone).
+        predicted masks, the mismatch model's called ``mismatch``); ``raw`` (dict of participant to list of images of the dataset); ``normalised``
+        (list of triples image, normalised image, brain mask); ``sources`` (dict of door to the source files behind it, of the analysis alone).
     settings : dict
         ``normalisation``, ``scope``, ``probability_threshold``, ``tmax_threshold_s``, as configured.
     output : str or Path
@@ -106,10 +107,13 @@ def predicted_patients(folds, folders):
         count += len(masks)
         if set(masks) != set(fold_of):
             faults.append(f"{folder}: masks of {', '.join(sorted(set(masks) ^ set(fold_of)))} are too many or missing")
+        if Path(folder).name == MISMATCH:
+            continue  # a model without training, hence without folds
         for name, path in masks.items():
-            # The mismatch model is not trained, so its side files name no fold.
-            fold = read_sidecar(path).get("Fold", fold_of.get(name))
-            if fold != fold_of.get(name):
+            fold = read_sidecar(path).get("Fold")
+            if fold is None:
+                faults.append(f"{path}: its side file names no fold")
+            elif fold != fold_of.get(name):
                 faults.append(f"{path}: predicted by the model of fold {fold}, but tested in fold {fold_of.get(name)}")
     return f"{count} predictions", faults
 
@@ -145,11 +149,17 @@ def thresholds(folders, probability_threshold, tmax_threshold_s):
     faults, count = [], 0
     for folder in folders:
         for path in _masks(folder).values():
-            side = read_sidecar(path)
-            used = {"Threshold": side.get("Threshold", probability_threshold), "Above": side.get("TmaxThreshold", {}).get("Above", tmax_threshold_s)}
-            if used != {"Threshold": probability_threshold, "Above": tmax_threshold_s}:
-                faults.append(f"{path}: made with {used}")
             count += 1
+            side, wanted = read_sidecar(path), probability_threshold
+            used = side.get("Threshold")
+            if Path(folder).name == MISMATCH:
+                if side.get("ReperfusionStatus") == "reperfused":
+                    continue  # the diffusion lesion alone
+                used, wanted = side.get("TmaxThreshold", {}).get("Above"), tmax_threshold_s
+            if used is None:
+                faults.append(f"{path}: its side file names no threshold")
+            elif used != wanted:
+                faults.append(f"{path}: made with threshold {used}, not {wanted}")
     return f"{count} predictions", faults
 
 

@@ -50,11 +50,35 @@ def test_memory_is_of_one_code_and_one_configuration(monkeypatch, dataset, confi
     assert looked_at(monkeypatch, dataset, config, tmp_path, code="2")[0] == ["sub-01"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "5", "null", "[" * 100000])
 def test_damaged_memory_is_no_memory(monkeypatch, dataset, config, tmp_path, content):
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "check.json").write_text(content, encoding="utf-8")
     assert looked_at(monkeypatch, dataset, config, tmp_path) == (["sub-01", "sub-02"], [])
+
+
+@pytest.mark.parametrize("kept", [5, None, [5], ["abcd"], [["a", "b", "c"]], [["a", "b", "c", 5]], {"a": 1}])
+def test_memory_of_another_shape_is_no_memory(monkeypatch, dataset, config, tmp_path, kept):
+    patient_files(dataset, "sub-02")["final_lesion"].unlink()
+    _, faults = looked_at(monkeypatch, dataset, config, tmp_path)
+    path = tmp_path / "memory" / "check.json"
+    path.write_text(json.dumps(dict.fromkeys(json.loads(path.read_text(encoding="utf-8")), kept)), encoding="utf-8")
+    assert looked_at(monkeypatch, dataset, config, tmp_path) == (["sub-01", "sub-02"], faults)
+    assert looked_at(monkeypatch, dataset, config, tmp_path) == ([], faults)
+
+
+def test_faults_of_another_shape_are_none(dataset, tmp_path):
+    series = patient_files(dataset, "sub-01")["dsc"]
+    path = remember_fault(dataset, "sub-01", "perfusion", ["abc"], InputError(series, "no bolus", "replace it"), None, tmp_path)
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    damaged = [5, None, [], "text", {}, *({key: value for key, value in whole.items() if key != absent} for absent in whole)]
+    damaged += [whole | change for change in ({"codes": 5}, {"codes": [{}]}, {"participant_id": ["sub-01"]}, {"file": 5}, {"found": None})]
+    for content in map(json.dumps, damaged):
+        path.write_text(content, encoding="utf-8")
+        assert remembered_faults(dataset, {"sub-01"}, lambda: {"abc"}, None, tmp_path) == [], content
+    path.write_text("[" * 100000, encoding="utf-8")
+    (tmp_path / "folder.json").mkdir()
+    assert remembered_faults(dataset, {"sub-01"}, lambda: {"abc"}, None, tmp_path) == []
 
 
 def test_faults_of_steps_hold_until_the_file_the_code_or_the_settings_change(dataset, tmp_path):

@@ -26,15 +26,13 @@ class CheckMemory:
     code : str
         Hash of the code that checks: what other code found is not known.
     path : str or Path
-        JSON file; absent or unreadable, nothing is known.
+        JSON file; absent, unreadable or of another shape, nothing is known.
     """
 
     def __init__(self, code, path=CHECKED):
         self.code, self.path, self.used = code, Path(path), {}
-        try:
-            self.known = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            self.known = {}
+        known = _read(self.path)
+        self.known = {key: faults for key, faults in known.items() if isinstance(faults, list) and all(_texts(fault, 4) for fault in faults)}
 
     def recall(self, root, participant_id, cohort, look):
         """Return the faults of a patient of a configured cohort, a list of tuples of text: those kept, or those that ``look()`` finds."""
@@ -128,15 +126,29 @@ def remembered_faults(root, patients, codes, settings, folder=FOUND_BY_STEPS):
     """
     faults = []
     for path in sorted(Path(folder).glob("*.json")):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+        content = _read(path)
+        told, codes_then = [content.get(key) for key in ("participant_id", "file", "found", "mend")], content.get("codes")
+        if not _texts(told, 4) or not _texts(codes_then) or not {"state", "settings"} <= set(content):
             continue  # not written here; the step will meet its fault again
-        name, file = content["participant_id"], content["file"]
+        name, file = told[:2]
         same = name in patients and content["state"] == _state(root, name, file) and content["settings"] == settings
-        if same and set(content["codes"]) <= codes():
-            faults.append((name, file, content["found"], content["mend"]))
+        if same and set(codes_then) <= codes():
+            faults.append(tuple(told))
     return faults
+
+
+def _read(path):
+    """Content of a JSON file; empty where it is absent, unreadable or no object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _texts(value, number=None):
+    """Whether a value is a list of texts, of so many."""
+    return isinstance(value, list) and number in (None, len(value)) and all(isinstance(one, str) for one in value)
 
 
 def _state(root, participant_id, image):

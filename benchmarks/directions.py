@@ -1,13 +1,15 @@
 """Do the paper's directions appear in a run? Paired differences between models over patients, with n and a 95 % interval, whatever they say.
 
-``PYTHONPATH=workflow/scripts python benchmarks/directions.py results/metrics.tsv`` prints a table in Markdown. Differences are of means over the
-patients of one status; intervals are bootstrapped over patients (BCa, seeded), each on its own: of ten, one may miss its value in two runs of five.
-A direction "appears" where the interval lies on its side of zero, is "contradicted" where it lies on the other, and is "open" where it holds
-zero. That inputs are dispensable "appears" where the interval rules out a gain by them of 0.05 DSC or more, and is contradicted where it lies
-above zero.
+``PYTHONPATH=workflow/scripts python benchmarks/directions.py results/metrics.tsv`` prints a table in Markdown; several files, such as those of
+single families, are taken together. Differences are of means over the patients of one status; intervals are bootstrapped over patients (BCa, seeded),
+each on its own: of ten, one may miss its value in two runs of five. A direction "appears" where the interval lies on its side of zero, is
+"contradicted" where it lies on the other, and is "open" where it holds zero. That inputs are dispensable "appears" where the interval rules out a
+gain by them of 0.05 DSC or more, and is contradicted where it lies above zero.
 """
 
 import argparse
+
+import pandas as pd
 
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.evaluation.statistics import bootstrap_bca
@@ -54,8 +56,11 @@ def verdict(low, high, expected):
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("metrics")
-    table = read_table(parser.parse_args().metrics, text=("participant_id", "status", "method", "fusion", "inputs", "training_set", "metric"))
+    parser.add_argument("metrics", nargs="+")
+    text = ("participant_id", "status", "method", "fusion", "inputs", "training_set", "metric")
+    table = pd.concat([read_table(path, text=text) for path in parser.parse_args().metrics]).drop_duplicates()
+    if table.duplicated(list(text)).any():
+        parser.error("two values of one patient, model and metric: the files are of different runs")
     print("| the paper says | patients | metric | n | difference | 95 % interval | |\n|---|---|---|---|---|---|---|")
     for words, status, metric, first, second, expected in DIRECTIONS:
         difference = (values_of(table, first, status, metric) - values_of(table, second, status, metric)).dropna()

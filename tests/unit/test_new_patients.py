@@ -30,8 +30,13 @@ PREPARATION = {
     "simulated": True,
     "images": {"matrix": 32, "normalisation": "minmax"},
     "perfusion": {"cbv_window_s": 36.0},
-    "references": [["dwi", "nonlinear"], ["dsc", "affine"]],
+    "references": [["dsc", "affine"], ["dwi", "nonlinear"]],
     "maps": ["computed"],
+}
+# What the record of a training says: references and maps by patient.
+RECORDED = PREPARATION | {
+    "references": {"sub-1": ["dwi", "nonlinear"], "sub-2": ["dwi", "nonlinear"], "sub-8": ["dwi", "rigid"], "sub-9": ["dsc", "affine"]},
+    "maps": {"sub-1": "computed", "sub-2": "computed", "sub-8": "given", "sub-9": "computed"},
 }
 VOXEL_ML = 3.75 * 3.75 * 5 / 1000
 
@@ -49,7 +54,7 @@ def write_networks(folder, lesion_bias):
             place.mkdir(parents=True)
             network.save_weights(place / "model.weights.h5")
             record = {"fusion": "late", "inputs": INPUTS, "training_set": status, "fold": fold, "folds": len(biases), "matrix": 32}
-            record |= {"settings": SETTINGS, "preparation": PREPARATION, "sha256": {"slices": "s", "folds": "f", "code": "c"}}
+            record |= {"settings": SETTINGS, "preparation": RECORDED, "sha256": {"slices": "s", "folds": "f", "code": "c"}}
             record |= {"patients": {"training": [f"sub-{fold}", "sub-9"], "validation": ["sub-8"]}}
             write_json(place / "environment.json", record | {"weights_sha256": sha256(place / "model.weights.h5")})
     return folder
@@ -70,6 +75,10 @@ def copied(networks, tmp_path):
 
 def changed(**sections):
     return {key: value | sections.get(key, {}) if isinstance(value, dict) else sections.get(key, value) for key, value in PREPARATION.items()}
+
+
+def recorded(**sections):
+    return RECORDED | sections
 
 
 def find(copied, preparation=PREPARATION, participants=("sub-new",)):
@@ -94,7 +103,7 @@ def test_networks_are_found_with_their_hashes(copied):
         (changed(images={"normalisation": "robust"}), "images.normalisation minmax (here robust)"),
         (changed(perfusion={"cbv_window_s": 300.0}), "perfusion.cbv_window_s 36.0 (here 300.0)"),
         (changed(images={"scope": "volume"}), "images.scope not recorded (here volume)"),
-        (changed(references=[["dwi", "rigid"]]), "reference and registration dwi nonlinear or dsc affine (here dwi rigid)"),
+        (changed(references=[["dwi", "rigid"]]), "reference and registration dsc affine or dwi nonlinear (here dwi rigid)"),
         (changed(maps=["computed", "given"]), "perfusion maps computed (here given)"),
     ],
 )
@@ -106,8 +115,23 @@ def test_networks_of_other_preparation_are_refused_with_what_differs(copied, pre
 def test_settings_of_maps_that_are_not_computed_do_not_matter(copied):
     for status in FAMILIES:
         for fold in (1, 2):
-            rewrite(copied, status, fold, preparation=PREPARATION | {"maps": ["given"]})
+            rewrite(copied, status, fold, preparation=recorded(maps=dict.fromkeys(RECORDED["maps"], "given")))
     assert find(copied, changed(perfusion={"cbv_window_s": 300.0}, maps=["given"]) | {"simulated": False, "references": [["dwi", "nonlinear"]]})
+
+
+@pytest.mark.parametrize(
+    ("patients", "said"),
+    [
+        (["sub-1", "sub-2"], "reference and registration dwi nonlinear (here dsc affine)"),
+        (["sub-stranger"], "reference and registration none recorded (here dsc affine), perfusion maps none recorded (here computed)"),
+    ],
+)
+def test_each_network_is_held_against_the_patients_who_trained_it(copied, patients, said):
+    here = changed(references=[["dsc", "affine"]])
+    assert find(copied, here)
+    rewrite(copied, "nonreperfused", 2, patients={"training": patients, "validation": ["sub-9"]})
+    with pytest.raises(InputError, match="nonreperfused/fold-2/environment.json.*" + re.escape(said)):
+        find(copied, here)
 
 
 def swap(copied):
@@ -144,8 +168,12 @@ SPOILED = {
     "null for patients": (lambda copied: rewrite(copied, "reperfused", 1, patients={"training": None}), "patients missing or unsound"),
     "no patients": (lambda copied: rewrite(copied, "reperfused", 1, patients={}), "patients missing or unsound"),
     "text for patients": (lambda copied: rewrite(copied, "reperfused", 1, patients={"training": "sub-new"}), "patients missing or unsound"),
-    "list for images": (lambda copied: rewrite(copied, "reperfused", 1, preparation=changed() | {"images": [1]}), "preparation missing or unsound"),
-    "number for maps": (lambda copied: rewrite(copied, "reperfused", 1, preparation=changed(maps=1)), "preparation missing or unsound"),
+    "list for images": (lambda copied: rewrite(copied, "reperfused", 1, preparation=recorded(images=[1])), "preparation missing or unsound"),
+    "number for maps": (lambda copied: rewrite(copied, "reperfused", 1, preparation=recorded(maps=1)), "preparation missing or unsound"),
+    "references of all": (
+        lambda copied: rewrite(copied, "reperfused", 1, preparation=PREPARATION),
+        "preparation missing or unsound. Mend: train with",
+    ),
     "true for folds": (lambda copied: rewrite(copied, "reperfused", 1, folds=True), "folds missing or unsound"),
     "other matrix": (lambda copied: rewrite(copied, "reperfused", 1, matrix=64), "matrix 64, but images of another"),
     "too few folds": (one_fold, "nonreperfused: fold 2 of 1"),
@@ -157,7 +185,7 @@ SPOILED = {
     ),
     "statuses swapped": (swap, "the record of another network (late fusion of DWI-ADC, trained on nonreperfused patients, fold 1)"),
     "other run": (lambda copied: rewrite(copied, "nonreperfused", 2, sha256={"slices": "other"}), "(sha256 differ)"),
-    "one simulated": (lambda copied: rewrite(copied, "nonreperfused", 2, preparation=PREPARATION | {"simulated": False}), "(preparation differ)"),
+    "one simulated": (lambda copied: rewrite(copied, "nonreperfused", 2, preparation=recorded(simulated=False)), "(preparation differ)"),
 }
 
 

@@ -39,7 +39,11 @@ NEEDED = {
     "sha256": SECTION,
     "patients": _with(training=TEXTS, validation=TEXTS),
     "preparation": _with(
-        simulated={"type": "boolean"}, images=SECTION, perfusion=SECTION, references={"type": "array", "items": TEXTS, "minItems": 1}, maps=TEXTS
+        simulated={"type": "boolean"},
+        images=SECTION,
+        perfusion=SECTION,
+        references={"type": "object", "additionalProperties": TEXTS},
+        maps={"type": "object", "additionalProperties": TEXT},
     ),
     "weights_sha256": TEXT,
 }
@@ -80,7 +84,7 @@ def find_networks(folder, families, preparation, participants):
         Names the file and what is wrong with it, or the patient who trained a network.
     """
     folder = Path(os.path.expanduser(folder)).resolve()
-    found, first = {}, None
+    found, records = {}, []
     for name, family in families.items():
         place = folder.joinpath(*family)
         numbered = {int(path.name.removeprefix("fold-")): path for path in place.glob("fold-*") if re.fullmatch("fold-[1-9][0-9]*", path.name)}
@@ -91,9 +95,9 @@ def find_networks(folder, families, preparation, participants):
         found[name] = []
         for number, path in sorted(numbered.items()):
             record = _read_record(path / RECORD)
-            first = first or (path / RECORD, record)
+            records.append((path / RECORD, record))
             _check_place(path / RECORD, record, family, number)
-            _check_run(path / RECORD, record, *first)
+            _check_run(path / RECORD, record, *records[0])
             if not (path / WEIGHTS).is_file():
                 raise InputError(path / WEIGHTS, "the file does not exist", "copy the folder of the networks whole")
             _check_patients(path / RECORD, record, participants)
@@ -102,7 +106,8 @@ def find_networks(folder, families, preparation, participants):
             if number in numbered:
                 raise InputError(place, f"fold {number} of {record['folds']}", "remove what an earlier run left over")
             raise InputError(place, f"no network of fold {number} of {record['folds']}", "wait until all are trained, or copy the folder whole")
-    _check_preparation(*first, preparation)
+    for path, record in records:
+        _check_preparation(path, record, preparation)
     return found
 
 
@@ -150,7 +155,7 @@ def _check_patients(path, record, participants):
 
 
 def _check_preparation(path, record, preparation):
-    """InputError where images went through other steps in the training than they do here."""
+    """InputError where the images of those who trained a network went through other steps than they do here."""
     trained, other = record["preparation"], []
     sections = ["images"] + ["perfusion"] * ("computed" in preparation["maps"])
     for section in sections:
@@ -158,13 +163,14 @@ def _check_preparation(path, record, preparation):
         keys = sorted(key for key in {*given, *wanted} if given.get(key) != wanted.get(key))
         other += [f"{section}.{key} {wanted.get(key, 'not recorded')} (here {given.get(key)})" for key in keys]
     for section, words in (("references", "reference and registration"), ("maps", "perfusion maps")):
-        wanted = trained[section]
-        strange = [one for one in preparation[section] if one not in wanted]
+        of_patient = trained[section]
+        seen = {_words(of_patient[name]) for name in record["patients"]["training"] if name in of_patient}
+        strange = [one for one in map(_words, preparation[section]) if one not in seen]
         if strange:
-            seen, here = (" or ".join(_words(one) for one in some) for some in (wanted, strange))
-            other.append(f"{words} {seen} (here {here})")
+            other.append(f"{words} {' or '.join(sorted(seen)) or 'none recorded'} (here {' or '.join(strange)})")
     if other:
-        raise InputError(path, f"trained on images prepared with {', '.join(other)}", "use the configuration that the networks were trained with")
+        advice = "use the configuration that the networks were trained with, or networks whose training had such patients"
+        raise InputError(path, f"trained on images prepared with {', '.join(other)}", advice)
 
 
 def _words(value):

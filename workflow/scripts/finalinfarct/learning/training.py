@@ -87,7 +87,7 @@ def train(
     events : str or Path, optional
         Folder below which this training writes its history for TensorBoard, if the settings say so.
     preparation : dict, optional
-        What the images went through, for the record: predictions for other patients are held against it.
+        What the images went through, ``references`` and ``maps`` by patient, for the record: new patients are held against those who trained.
 
     Raises
     ------

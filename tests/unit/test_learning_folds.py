@@ -19,8 +19,8 @@ def size(part):
     return len(part["training"]) + len(part["validation"])
 
 
-def test_cohorts_of_the_paper_give_the_sizes_of_the_protocol():
-    # protocol.md sections 4 and 8: 74 + 18 tested patients and 17 of I-KNOW
+def test_cohorts_of_the_paper_give_its_sizes_of_the_folds():
+    # Debs et al. 2021, section 2.1.1 and appendix B: 74 + 18 tested patients and 17 of I-KNOW
     folds = make_folds(table(74, 18, 17), 5, seed=1)["folds"]
     for fold in folds:
         assert sum(p.startswith("sub-r") for p in fold["test"]) in (14, 15)

@@ -12,7 +12,7 @@ def build(*arguments, **settings):
 
 @pytest.mark.parametrize(
     ("fusion", "inputs", "printed"),
-    # Debs et al. 2021, appendix B; early fusion: protocol.md section 3.
+    # Debs et al. 2021, appendix B; early fusion: four channels more into 8 filters of 3 x 3.
     [("late", 5, 1997851), ("late", 3, 1242603), ("late", 1, 487355), ("early", 5, 487643)],
 )
 def test_parameters_are_those_of_the_paper(fusion, inputs, printed):

@@ -14,7 +14,7 @@ COLUMNS = ("participant_id", "cohort", "role", "mtici", "reperfusion_ratio", "st
 
 
 def reperfusion_status(source, mtici, ratio):
-    """Reperfusion status of a patient (protocol section 1; paper section 2.2.1).
+    """Reperfusion status of a patient (Debs et al. 2021, section 2.2.1).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Area under the ROC curve in three modes, on the same voxels for every method (protocol section 6).
+"""Area under the ROC curve in three modes, on the same voxels for every method (Debs et al. 2021, sections 2.4.2 and 2.4.3; modes chosen here).
 
 Whole-brain AUC flatters, because most of the brain is far from the infarct (Jonsdottir 2009, Stroke 40:3006), so it stands beside the AUC of the
 affected hemisphere and the balanced AUC.

@@ -1,4 +1,4 @@
-"""Paired comparison of two models over patients, and of two groups of patients (paper sections 2.4.4 and 4.4; protocol section 7)."""
+"""Paired comparison of two models over patients, and of two groups of patients (Debs et al. 2021, sections 2.4.4 and 4.4)."""
 
 import math
 from collections import Counter, defaultdict

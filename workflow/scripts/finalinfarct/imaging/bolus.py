@@ -31,7 +31,7 @@ class BrokenFrameError(ValueError):
 
 
 def concentration(signal, echo_time_s, baseline_frames):
-    """Change of the transverse relaxation rate, C = -ln(S/S0)/TE (protocol section 2; Ostergaard 1996).
+    """Change of the transverse relaxation rate, C = -ln(S/S0)/TE (Ostergaard 1996).
 
     Parameters
     ----------

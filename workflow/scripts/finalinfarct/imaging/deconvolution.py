@@ -14,7 +14,7 @@ START_SHARE = 0.2
 
 
 def deconvolve(concentration, arterial_input, repetition_time_s, method="csvd", truncation=0.1, oscillation_index=0.035):
-    """Flow-scaled residue function of every voxel (Wu 2003; protocol section 2).
+    """Flow-scaled residue function of every voxel (Wu 2003; Debs et al. 2021, section 2.1.2).
 
     The curve is the arterial input convolved with the residue function, on the time grid zero-padded to 2N frames, so that the matrix of
     the convolution is circulant. Its eigenvectors are the Fourier basis and its singular values the magnitudes of the transform of the

@@ -15,7 +15,7 @@ BACKGROUND, HEALTHY, LESION = 0, 1, 2
 
 
 def diffusion_lesion(adc, brain, threshold_um2_s=620.0, minimum_volume_ml=0.5, voxel_volume_ml=1.0):
-    """Automatic diffusion lesion: ADC below a threshold in the brain, without small components (protocol section 5).
+    """Automatic diffusion lesion: ADC below a threshold in the brain, without small components.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ def diffusion_lesion(adc, brain, threshold_um2_s=620.0, minimum_volume_ml=0.5, v
     brain : numpy.ndarray
         bool, (X, Y, Z).
     threshold_um2_s : float
-        Voxels with 0 < ADC < threshold count (0 is "no signal").
+        Voxels with 0 < ADC < threshold count (0 is "no signal"); 620 is the bound of the experts (Debs et al. 2021, section 2.1.2).
     minimum_volume_ml : float
-        Components (26 neighbours) smaller than this are removed, ml.
+        Components (26 neighbours) smaller than this are removed, ml; chosen.
     voxel_volume_ml : float
         Volume of a voxel, ml.
 

@@ -13,7 +13,7 @@ ROBUST_PERCENTILES = (1.0, 99.0)
 
 
 def normalise_array(image, brain, method="minmax", scope="volume"):
-    """Scale an image to 0..1 within the brain (protocol section 1; paper section 2.3).
+    """Scale an image to 0..1 within the brain (Debs et al. 2021, section 2.1.2).
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ FLAGGED_FAULTY_SHARE, LARGEST_FAULTY_SHARE = 0.01, 0.5
 
 
 def perfusion_maps(curves, arterial_input, repetition_time_s, settings, passage=slice(None), shift_s=0.0):
-    """CBF, CBV, MTT and Tmax of every voxel (protocol section 2; Ostergaard 1996, Wu 2003).
+    """CBF, CBV, MTT and Tmax of every voxel (Debs et al. 2021, section 2.1.2; Ostergaard 1996, Wu 2003).
 
     CBF = (kH/rho) max R x 6000, CBV = 100 (kH/rho) integral(C)/integral(AIF), MTT = 60 CBV/CBF, Tmax = argmax R.
 

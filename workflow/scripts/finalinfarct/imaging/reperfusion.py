@@ -14,7 +14,7 @@ LEAST_COVERAGE = 0.8
 
 
 def reperfusion_ratio(tmax_h0, tmax_h3, measured_h3, brain, threshold_s=6.0):
-    """|Tmax_H0 >= 6 s and Tmax_H3 < 6 s| / |Tmax_H0 >= 6 s| within the brain (protocol section 1; paper section 2.2.1).
+    """|Tmax_H0 >= 6 s and Tmax_H3 < 6 s| / |Tmax_H0 >= 6 s| within the brain (Debs et al. 2021, section 2.2.1).
 
     Only voxels measured at H3 count: elsewhere the map holds 0, which would pass for reperfused.
 

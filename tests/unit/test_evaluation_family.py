@@ -63,7 +63,7 @@ def test_mismatch_folder_is_whole_or_not_there(tmp_path):
     good, bad = write_patient(tmp_path, "sub-1"), write_patient(tmp_path, "sub-2")
     write_image(bad["tmax"], np.zeros((5, 5, 5)), AFFINE)
     out = tmp_path / "predictions" / "mismatch"
-    with pytest.raises(InputError, match=r"sub-2_tmax.*not on the grid.*Mend"):
+    with pytest.raises(InputError, match=r"sub-2_tmax.*on another grid.*Mend"):
         predict_mismatch([good, bad], {"tmax_threshold_s": 6.0}, out)
     assert list(out.parent.iterdir()) == []
     with pytest.raises(InputError, match="reperfusion status"):
@@ -125,7 +125,7 @@ def test_family_refuses_images_of_another_grid_and_empty_brains(tmp_path):
     moved = AFFINE.copy()
     moved[0, 3] = 3.0
     write_image(patient["final_lesion"], np.ones(SHAPE), moved, dtype=np.uint8)
-    with pytest.raises(InputError, match=r"sub-1_final_lesion.*not on the grid"):
+    with pytest.raises(InputError, match=r"sub-1_final_lesion.*on another grid"):
         evaluate_predictions([patient], *FAMILY, 1, tmp_path / "t.tsv")
     patient = write_patient(tmp_path, "sub-2")
     write_image(patient["brain_mask"], np.zeros(SHAPE), AFFINE, dtype=np.uint8)

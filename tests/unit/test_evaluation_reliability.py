@@ -88,5 +88,5 @@ def test_images_of_another_grid_and_impossible_probabilities_are_refused(tmp_pat
         write_reliability([wrong], tmp_path / "out.tsv")
     shifted = patient(tmp_path, "sub-2", "reperfused", ones * 0.5, ones, ones)
     write_image(shifted["brain_mask"], np.ones((3, 3, 3)), AFFINE, dtype=np.uint8)
-    with pytest.raises(InputError, match="not on the grid"):
+    with pytest.raises(InputError, match="on another grid"):
         write_reliability([shifted], tmp_path / "out.tsv")

@@ -308,7 +308,7 @@ def test_numbers_of_a_patient(patient, tmp_path):
 def test_images_on_another_grid_are_refused(patient, tmp_path):
     files, quality = patient
     write_image(files["tmax"], np.zeros((10, 10, 4), np.float32), np.diag([9.0, 10.0, 10.0, 1.0]))
-    with pytest.raises(InputError, match=r"tmax\.nii\.gz: not on the grid of"):
+    with pytest.raises(InputError, match=r"tmax\.nii\.gz: on another grid than"):
         measure_new_patient("sub-1", files, 6.0, quality, tmp_path / "numbers.json")
 
 

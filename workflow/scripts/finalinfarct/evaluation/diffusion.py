@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from finalinfarct.dataset.images import read_image, same_grid, voxel_sizes
+from finalinfarct.dataset.images import read_image, voxel_sizes
 from finalinfarct.dataset.tables import write_table
-from finalinfarct.errors import InputError
 from finalinfarct.evaluation.metrics import segmentation_metrics
+from finalinfarct.imaging.grids import check_same_grid
 
 
 def evaluate_masks(pairs, output):
@@ -26,8 +26,7 @@ def evaluate_masks(pairs, output):
     rows = []
     for participant, prediction_path, truth_path in pairs:
         prediction, truth = read_image(prediction_path, ndim=3), read_image(truth_path, ndim=3)
-        if not same_grid(prediction, truth):
-            raise InputError(prediction_path, f"not on the grid of {truth_path}", "resample both to the reference")
+        check_same_grid(prediction_path, prediction, truth_path, truth, "resample both to the reference")
         values = segmentation_metrics(prediction.get_fdata() > 0.5, truth.get_fdata() > 0.5, voxel_sizes(truth.affine))
         rows += [(participant, metric, value) for metric, value in values.items()]
     write_table(pd.DataFrame(rows, columns=["participant_id", "metric", "value"]), output)

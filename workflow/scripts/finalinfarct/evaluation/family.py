@@ -4,11 +4,12 @@ import logging
 
 import pandas as pd
 
-from finalinfarct.dataset.images import read_image, same_grid, voxel_sizes
+from finalinfarct.dataset.images import read_image, voxel_sizes
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
 from finalinfarct.evaluation.auc import AUC_MODES, affected_hemisphere, auc_modes, tissue_at_risk
 from finalinfarct.evaluation.metrics import SEGMENTATION_METRICS, bounding_box, segmentation_metrics
+from finalinfarct.imaging.grids import check_same_grid
 
 KEYS = ("participant_id", "status", "method", "fusion", "inputs", "training_set", "fold")
 COLUMNS = (*KEYS, "metric", "value")
@@ -55,8 +56,7 @@ def evaluate_patient(patient, seed):
         if name == "probability" and patient["probability"] is None:
             continue
         image = read_image(patient[name], ndim=3)
-        if not same_grid(mask, image):
-            raise InputError(patient[name], f"not on the grid of {patient['mask']}", "resample both to the reference, or predict again")
+        check_same_grid(patient[name], image, patient["mask"], mask, "resample both to the reference, or predict again")
         images[name] = image.get_fdata(dtype="float32")
     prediction, tmax = mask.get_fdata(dtype="float32") > 0.5, images["tmax"]
     truth, brain, lesion = (images[name] > 0.5 for name in ("final_lesion", "brain_mask", "diffusion_lesion"))

@@ -5,8 +5,9 @@ import logging
 import numpy as np
 
 from finalinfarct.dataset.files import whole
-from finalinfarct.dataset.images import read_image, read_sidecar, same_grid, spatial_reference, write_image
+from finalinfarct.dataset.images import read_image, read_sidecar, spatial_reference, write_image
 from finalinfarct.errors import InputError
+from finalinfarct.imaging.grids import check_same_grid
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,7 @@ def _predict_patient(patient, tmax_threshold_s, folder):
         raise InputError(name, f"reperfusion status {status!r}", "exclude the patient, or give the status")
     lesion, tmax, brain = (read_image(patient[key], ndim=3) for key in ("diffusion_lesion", "tmax", "brain_mask"))
     for key, image in (("tmax", tmax), ("brain_mask", brain)):
-        if not same_grid(lesion, image):
-            raise InputError(patient[key], f"not on the grid of {patient['diffusion_lesion']}", "resample both to the reference")
+        check_same_grid(patient[key], image, patient["diffusion_lesion"], lesion, "resample both to the reference")
     reperfused = status == "reperfused"
     mask = mismatch_prediction(lesion.get_fdata() > 0.5, tmax.get_fdata(dtype=np.float32), brain.get_fdata() > 0.5, reperfused, tmax_threshold_s)
     about = {

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from finalinfarct.dataset.images import read_image, read_sidecar, same_grid, voxel_volume_ml, write_json
+from finalinfarct.dataset.images import read_image, read_sidecar, voxel_volume_ml, write_json
 from finalinfarct.dataset.tables import write_table
-from finalinfarct.errors import InputError
 from finalinfarct.evaluation.metrics import overlap_metrics
 from finalinfarct.evaluation.mismatch import mismatch_prediction
 from finalinfarct.evaluation.responders import is_responder
+from finalinfarct.imaging.grids import check_same_grid
 
 STATUSES = ("reperfused", "nonreperfused")
 COLUMNS = (
@@ -62,8 +62,7 @@ def measure_new_patient(participant, files, tmax_threshold_s, quality, output):
     images = {name: read_image(files[name], ndim=3) for name in (*STATUSES, "diffusion_lesion", "tmax", "cbf", "brain_mask")}
     first = images["reperfused"]
     for name, image in images.items():
-        if not same_grid(first, image):
-            raise InputError(files[name], f"not on the grid of {files['reperfused']}", "prepare the images and predict again")
+        check_same_grid(files[name], image, files["reperfused"], first, "prepare the images and predict again")
     predicted = {name: np.asarray(images[name].dataobj) > 0.5 for name in STATUSES}
     core, brain = (np.asarray(images[name].dataobj) > 0.5 for name in ("diffusion_lesion", "brain_mask"))
     tmax, flow = (np.asarray(images[name].dataobj) for name in ("tmax", "cbf"))

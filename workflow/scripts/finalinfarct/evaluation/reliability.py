@@ -5,9 +5,10 @@ import logging
 import numpy as np
 import pandas as pd
 
-from finalinfarct.dataset.images import read_image, same_grid
+from finalinfarct.dataset.images import read_image
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
+from finalinfarct.imaging.grids import check_same_grid
 
 BINS = 10
 COLUMNS = (
@@ -102,8 +103,8 @@ def _brain_voxels(patient):
     images = {}
     for name in ("final_lesion", "brain_mask"):
         images[name] = read_image(patient[name], ndim=3)
-        if not same_grid(probability, images[name]):
-            raise InputError(patient[name], f"not on the grid of {patient['probability']}", "resample both to the reference, or predict again")
+        mend = "resample both to the reference, or predict again"
+        check_same_grid(patient[name], images[name], patient["probability"], probability, mend)
     brain = images["brain_mask"].get_fdata() > 0.5
     inside = probability.get_fdata()[brain]
     if inside.size and not (inside.min() >= 0 and inside.max() <= 1):

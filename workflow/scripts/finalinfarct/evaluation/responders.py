@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from finalinfarct.dataset.images import read_image, same_grid, voxel_volume_ml
+from finalinfarct.dataset.images import read_image, voxel_volume_ml
 from finalinfarct.dataset.tables import write_table
-from finalinfarct.errors import InputError
 from finalinfarct.evaluation.metrics import overlap_metrics
+from finalinfarct.imaging.grids import check_same_grid
 
 DSC_BELOW = 0.5
 VOLUME_EXCESS_PERCENT = 20
@@ -49,11 +49,10 @@ def write_responders(patients, output):
     """
     rows = []
     for patient in patients:
-        images = [read_image(patient[model], ndim=3) for model in ("reperfused", "nonreperfused")]
-        if not same_grid(*images):
-            raise InputError(patient["nonreperfused"], f"not on the grid of {patient['reperfused']}", "predict with both models again")
-        masks = [image.get_fdata() > 0.5 for image in images]
-        volumes = [float(np.count_nonzero(mask)) * voxel_volume_ml(images[0].affine) for mask in masks]
+        first, second = (read_image(patient[model], ndim=3) for model in ("reperfused", "nonreperfused"))
+        check_same_grid(patient["nonreperfused"], second, patient["reperfused"], first, "predict with both models again")
+        masks = [image.get_fdata() > 0.5 for image in (first, second)]
+        volumes = [float(np.count_nonzero(mask)) * voxel_volume_ml(first.affine) for mask in masks]
         answer = "yes" if is_responder(*masks) else "no"
         rows.append((*(patient[key] for key in COLUMNS[:3]), *volumes, overlap_metrics(*masks)["dsc"], answer))
     write_table(pd.DataFrame(rows, columns=COLUMNS), output)

@@ -6,24 +6,26 @@ from finalinfarct.dataset.images import same_grid
 from finalinfarct.errors import InputError
 
 
-def check_same_grid(mask_path, mask, image_path, image):
-    """Refuse a mask that does not lie on the grid of its image.
+def check_same_grid(path, image, other_path, other, mend="resample it onto that image, nearest neighbour for masks"):
+    """Refuse an image that does not lie on the grid of another.
 
     Parameters
     ----------
-    mask_path, image_path : str or Path
+    path, other_path : str or Path
         For the message.
-    mask, image : nibabel.Nifti1Image
+    image, other : nibabel.Nifti1Image
         The two images; of a series, the first three dimensions count.
+    mend : str
+        What to do about it.
 
     Raises
     ------
     InputError
         Shapes differ, or places by more than 0.1 mm.
     """
-    if not same_grid(mask, image):
-        what = f"shape {mask.shape[:3]} against {image.shape[:3]}" if mask.shape[:3] != image.shape[:3] else "same shape, another place"
-        raise InputError(mask_path, f"on another grid than {image_path} ({what})", "resample it onto that image, nearest neighbour for masks")
+    if not same_grid(image, other):
+        what = f"shape {image.shape[:3]} against {other.shape[:3]}" if image.shape[:3] != other.shape[:3] else "same shape, another place"
+        raise InputError(path, f"on another grid than {other_path} ({what})", mend)
 
 
 def upsampled_grid(image, matrix):

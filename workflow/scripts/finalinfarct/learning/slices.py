@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from finalinfarct.dataset.files import whole
-from finalinfarct.dataset.images import read_image, same_grid
+from finalinfarct.dataset.images import read_image
 from finalinfarct.errors import InputError
+from finalinfarct.imaging.grids import check_same_grid
 
 BACKGROUND, HEALTHY, LESION = 0, 1, 2
 log = logging.getLogger(__name__)
@@ -41,12 +42,7 @@ def read_stack(images, inputs):
         raise InputError("images of a patient", f"no image for input {', '.join(absent)}", f"give one; there are {', '.join(images)}")
     volumes = [read_image(images[name], ndim=3) for name in inputs]
     for name, volume in zip(inputs, volumes, strict=True):
-        if not same_grid(volume, volumes[0]):
-            raise InputError(
-                images[name],
-                f"grid {volume.shape} differs from that of {images[inputs[0]]}, {volumes[0].shape}, or its affine does",
-                "resample the images of a patient to one grid",
-            )
+        check_same_grid(images[name], volume, images[inputs[0]], volumes[0], "resample the images of a patient to one grid")
     return np.stack([np.moveaxis(volume.get_fdata(dtype=np.float32), 2, 0) for volume in volumes], axis=-1), volumes[0]
 
 
@@ -111,10 +107,7 @@ def _append_patient(file, patient, inputs):
 
     stack, first = read_stack(patient["images"], inputs)
     dseg = read_image(patient["dseg"], ndim=3)
-    if not same_grid(dseg, first):
-        raise InputError(
-            patient["dseg"], f"grid {dseg.shape} differs from that of the images, {first.shape}", "resample the labels to the images' grid"
-        )
+    check_same_grid(patient["dseg"], dseg, patient["images"][inputs[0]], first, "resample the labels to the images' grid")
     labels = np.moveaxis(dseg.get_fdata(dtype=np.float32), 2, 0)
     if not np.isin(labels, (BACKGROUND, HEALTHY, LESION)).all():
         raise InputError(patient["dseg"], "labels other than 0, 1 and 2", "write background 0, healthy tissue 1, final lesion 2")

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from finalinfarct.dataset.images import read_image, spatial_reference, write_image
+from finalinfarct.dataset.images import read_image, spatial_reference, voxel_volume_ml, write_image
 from finalinfarct.errors import InputError
 
 LOGGER = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def brain_mask(image, output, method):
         mask = _largest_component(values != 0)
     if not mask.any():
         raise InputError(image, f"no brain found by {method}", "look at the image, or choose another images.brain_mask")
-    volume_ml = float(mask.sum() * abs(np.linalg.det(source.affine[:3, :3])) / 1000)
+    volume_ml = float(mask.sum() * voxel_volume_ml(source.affine))
     if not SMALLEST_BRAIN_ML <= volume_ml <= LARGEST_BRAIN_ML:
         LOGGER.warning("%s: brain mask of %.0f ml, outside %g to %g ml", image, volume_ml, SMALLEST_BRAIN_ML, LARGEST_BRAIN_ML)
     side = {"Type": "Brain", "Method": method, "VolumeMl": volume_ml} | spatial_reference(image)

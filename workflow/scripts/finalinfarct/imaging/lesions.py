@@ -12,9 +12,10 @@ from finalinfarct.imaging.registration import resample_array
 
 LOGGER = logging.getLogger(__name__)
 BACKGROUND, HEALTHY, LESION = 0, 1, 2
+LARGEST_SHARE_OUTSIDE = 0.1  # of the final lesion, outside the brain mask
 
 
-def diffusion_lesion(adc, brain, threshold_um2_s=620.0, minimum_volume_ml=0.5, voxel_volume_ml=1.0):
+def diffusion_lesion(adc, brain, threshold_um2_s, minimum_volume_ml, voxel_ml):
     """Automatic diffusion lesion: ADC below a threshold in the brain, without small components.
 
     Parameters
@@ -24,10 +25,10 @@ def diffusion_lesion(adc, brain, threshold_um2_s=620.0, minimum_volume_ml=0.5, v
     brain : numpy.ndarray
         bool, (X, Y, Z).
     threshold_um2_s : float
-        Voxels with 0 < ADC < threshold count (0 is "no signal"); 620 is the bound of the experts (Debs et al. 2021, section 2.1.2).
+        Voxels with 0 < ADC < threshold count (0 is "no signal"); the paper's experts took 620 (Debs et al. 2021, section 2.1.2).
     minimum_volume_ml : float
-        Components (26 neighbours) smaller than this are removed, ml; chosen.
-    voxel_volume_ml : float
+        Components (26 neighbours) smaller than this are removed, ml.
+    voxel_ml : float
         Volume of a voxel, ml.
 
     Returns
@@ -38,7 +39,7 @@ def diffusion_lesion(adc, brain, threshold_um2_s=620.0, minimum_volume_ml=0.5, v
     adc = np.asarray(adc)
     low = np.asarray(brain, bool) & (adc > 0) & (adc < threshold_um2_s)
     labels, _ = ndimage.label(low, structure=np.ones((3, 3, 3)))
-    volumes_ml = np.bincount(labels.ravel()) * voxel_volume_ml
+    volumes_ml = np.bincount(labels.ravel()) * voxel_ml
     volumes_ml[0] = -1  # the background is no component
     return low & (volumes_ml >= minimum_volume_ml)[labels]
 
@@ -117,7 +118,7 @@ def make_labels(
     classes[final] = LESION
     outside_ml = float((final & ~brain).sum() * volume_ml)
     final_ml = float(final.sum() * volume_ml)
-    if outside_ml > 0.1 * final_ml:
+    if outside_ml > LARGEST_SHARE_OUTSIDE * final_ml:
         LOGGER.warning("%s: %.1f of %.1f ml of the final lesion lie outside the brain mask", final_lesion, outside_ml, final_ml)
     note = {"LesionSource": "expert", "Type": "Lesion", "VolumeMl": final_ml, "OutsideBrainMl": outside_ml} | space
     write_image(final_out, final, affine, note, dtype=np.uint8)

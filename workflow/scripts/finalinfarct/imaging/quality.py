@@ -15,6 +15,7 @@ from finalinfarct.dataset.tables import read_table
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import LARGEST_BRAIN_ML, SMALLEST_BRAIN_ML
 from finalinfarct.imaging.grids import check_same_grid
+from finalinfarct.imaging.lesions import LARGEST_SHARE_OUTSIDE
 
 REGISTERED = {
     "dwi": "diffusion (b0)",
@@ -30,7 +31,7 @@ SIMILARITY_BINS, SIMILARITY_PERCENTILES = 32, (1.0, 99.0)
 SHIFT_STEP_MM, SEARCHED_STEPS = 3.0, 3
 RIM_VOXELS = 2
 LARGEST_SHIFT_MM = 3.0
-LARGEST_UNCOVERED_PERCENT, LARGEST_LESION_SHARE_OUTSIDE = 20.0, 0.1
+LARGEST_UNCOVERED_PERCENT = 20.0
 # Grey and white matter have 700 to 900 and CSF about 3000, in 1e-6 mm2/s: a median beyond these limits is a wrong unit or a wrong mask.
 ADC_RANGE_UM2_S = (500.0, 1500.0)
 
@@ -319,7 +320,7 @@ def _own_flags(numbers, lesion_ml):
     for name, (about, image) in covered.items():
         if (numbers[name] or 0) > LARGEST_UNCOVERED_PERCENT:
             flags.append({"about": about, "flag": f"incomplete coverage: {image} is missing in {numbers[name]:.0f} % of the brain"})
-    if (numbers["lesion_outside_brain_ml"] or 0) > LARGEST_LESION_SHARE_OUTSIDE * lesion_ml:
+    if (numbers["lesion_outside_brain_ml"] or 0) > LARGEST_SHARE_OUTSIDE * lesion_ml:
         words = f"lesion outside the brain: {numbers['lesion_outside_brain_ml']:.1f} of {lesion_ml:.1f} ml of the final lesion"
         flags.append({"about": "final lesion", "flag": words})
     return flags

@@ -10,6 +10,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from finalinfarct.dataset.images import write_image
+from finalinfarct.evaluation.auc import roc_auc
 from finalinfarct.evaluation.diffusion import evaluate_masks
 from finalinfarct.evaluation.metrics import SEGMENTATION_METRICS, hausdorff_distances, overlap_metrics, segmentation_metrics, surface
 from finalinfarct.evaluation.volumes import lesion_volumes
@@ -141,8 +142,6 @@ def test_mask_tables(tmp_path):
 
 
 def test_known_answers_of_a_real_case(realdata):
-    from finalinfarct.evaluation.auc import binary_auc
-
     stem = str(realdata / "isles22" / "sub-strokecase0009_ses-0001_")
     dwi, expert = nib.load(stem + "dwi.nii.gz"), nib.load(stem + "msk.nii.gz")
     intensity, truth = dwi.get_fdata(), expert.get_fdata() > 0
@@ -152,4 +151,4 @@ def test_known_answers_of_a_real_case(realdata):
     assert abs(found["volume_predicted_ml"] - found["volume_final_ml"]) == pytest.approx(10.32, abs=0.005)
     assert found["volumetric_similarity"] == pytest.approx(0.447774, abs=1e-6)
     assert found["hausdorff_distance_voxels"] == pytest.approx(46.840154, abs=1e-6)
-    assert binary_auc(prediction, truth) == pytest.approx(0.693193, abs=1e-6)
+    assert roc_auc(prediction, truth) == pytest.approx(0.693193, abs=1e-6)

@@ -64,8 +64,6 @@ def test_excluded_patients_and_patients_without_role_stand_nowhere():
     inclusion.loc[1, "role"] = "none"
     text = str(make_folds(inclusion, 3, 1))
     assert "sub-r000" not in text and "sub-r001" not in text and "sub-r002" in text
-    as_text = inclusion.assign(included=inclusion.included.astype(str))
-    assert make_folds(as_text, 3, 1) == make_folds(inclusion, 3, 1)
 
 
 def test_too_few_patients_are_refused_with_a_mend():

@@ -13,36 +13,36 @@ DICE = {"squared": (1.6 / 1.9, 3.2 / 3.4, 1.0 / 1.34), "linear": (1.6 / 2.4, 3.2
 @pytest.mark.parametrize("denominator", ["squared", "linear"])
 @pytest.mark.parametrize("weight", [8.0, 1.0])
 def test_loss_equals_its_closed_form(denominator, weight):
-    from finalinfarct.learning.loss import multiclass_dice, weighted_dice_loss
+    from finalinfarct.learning.loss import dice_terms, multiclass_dice, weighted_dice_loss
 
     background, healthy, lesion = DICE[denominator]
     expected = 1 - (weight * lesion + healthy + background) / (weight + 2)
     assert float(weighted_dice_loss(LABELS, PROBABILITIES, weight, denominator)) == pytest.approx(expected, abs=1e-6)
-    assert float(multiclass_dice(LABELS, PROBABILITIES, denominator)) == pytest.approx(sum(DICE[denominator]) / 3, abs=1e-6)
+    assert float(multiclass_dice(dice_terms(LABELS, PROBABILITIES, denominator))) == pytest.approx(sum(DICE[denominator]) / 3, abs=1e-6)
 
 
 def test_perfect_and_opposite_predictions_and_empty_classes():
-    from finalinfarct.learning.loss import multiclass_dice, weighted_dice_loss
+    from finalinfarct.learning.loss import dice_terms, multiclass_dice, weighted_dice_loss
 
     perfect = np.eye(3, dtype=np.float32)[LABELS]
     assert float(weighted_dice_loss(LABELS, perfect)) == pytest.approx(0, abs=1e-6)
     assert float(weighted_dice_loss(LABELS, np.roll(perfect, 1, axis=-1))) == pytest.approx(1, abs=1e-5)
     without = np.minimum(LABELS, 1)
-    assert float(multiclass_dice(without, np.eye(3, dtype=np.float32)[without])) == pytest.approx(1, abs=1e-6)
+    assert float(multiclass_dice(dice_terms(without, np.eye(3, dtype=np.float32)[without]))) == pytest.approx(1, abs=1e-6)
     # Lesion predicted where there is none: its Dice is 0, not undefined.
-    assert float(multiclass_dice(without, perfect)) == pytest.approx((1 + 2 * 2 / (2 + 3) + 0) / 3, abs=1e-5)
+    assert float(multiclass_dice(dice_terms(without, perfect))) == pytest.approx((1 + 2 * 2 / (2 + 3) + 0) / 3, abs=1e-5)
 
 
 def test_dice_is_taken_over_the_batch_and_batches_add_up():
-    from finalinfarct.learning.loss import dice_terms, multiclass_dice, multiclass_dice_from_terms
+    from finalinfarct.learning.loss import dice_terms, multiclass_dice
 
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 3, (5, 4, 4)).astype(np.uint8)
     probabilities = generator.dirichlet(np.ones(3), (5, 4, 4)).astype(np.float32)
-    whole = float(multiclass_dice(labels, probabilities))
+    whole = float(multiclass_dice(dice_terms(labels, probabilities)))
     parts = sum(np.asarray(dice_terms(labels[i : i + 2], probabilities[i : i + 2])) for i in (0, 2, 4))
-    assert float(multiclass_dice_from_terms(parts)) == pytest.approx(whole, abs=1e-6)
-    by_slice = np.mean([float(multiclass_dice(labels[i : i + 1], probabilities[i : i + 1])) for i in range(5)])
+    assert float(multiclass_dice(parts)) == pytest.approx(whole, abs=1e-6)
+    by_slice = np.mean([float(multiclass_dice(dice_terms(labels[i : i + 1], probabilities[i : i + 1]))) for i in range(5)])
     assert abs(whole - by_slice) > 1e-4
 
 

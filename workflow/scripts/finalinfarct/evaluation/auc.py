@@ -44,14 +44,6 @@ def roc_auc(scores, truth):
     return twice / (2 * infarcted.size * others.size)
 
 
-def binary_auc(prediction, truth):
-    """AUC of a binary mask, which has one operating point: (sensitivity + specificity) / 2. NaN as in ``roc_auc``, whose value it is."""
-    prediction, truth = np.asarray(prediction, dtype=bool), np.asarray(truth, dtype=bool)
-    if truth.all() or not truth.any():
-        return float("nan")
-    return float((prediction[truth].mean() + (~prediction[~truth]).mean()) / 2)
-
-
 def auc_modes(score_map, truth, brain, at_risk, hemisphere, seed):
     """AUC over the whole brain, over the affected hemisphere, and balanced.
 

@@ -22,7 +22,7 @@ def make_folds(inclusion, number, seed, validation_fraction=0.1):
     Parameters
     ----------
     inclusion : pandas.DataFrame
-        Columns participant_id, role (``test``, ``training`` or ``none``), status (``reperfused`` or ``nonreperfused``) and included (true or false).
+        Columns participant_id, role (``test``, ``training``, ``new`` or ``none``), status (``reperfused`` or ``nonreperfused``) and included (bool).
     number : int
         Number of folds.
     seed : int
@@ -72,9 +72,7 @@ def _included_patients(inclusion):
     duplicated = sorted(set(inclusion.participant_id[inclusion.participant_id.duplicated()]))
     if duplicated:
         raise InputError("inclusion table", f"duplicated participants {', '.join(duplicated)}", "keep one row per participant")
-    # A table read from disk may hold the truth values as text.
-    included = inclusion.included.astype(str).str.lower() == "true"
-    chosen = inclusion[included & inclusion.role.isin(["test", "training"])]
+    chosen = inclusion[inclusion.included & inclusion.role.isin(["test", "training"])]
     unknown = sorted(chosen.participant_id[~chosen.status.isin(STATUSES)])
     if unknown:
         raise InputError("inclusion table", f"reperfusion status unknown for {', '.join(unknown)}", "give their status, or exclude them")

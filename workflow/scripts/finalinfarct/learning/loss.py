@@ -59,13 +59,14 @@ def weighted_dice_loss(labels, probabilities, lesion_weight=8.0, denominator="sq
     return 1.0 - (lesion_weight * dice[2] + dice[1] + dice[0]) / (lesion_weight + 2.0)
 
 
-def multiclass_dice(labels, probabilities, denominator="squared"):
-    """Unweighted mean of the soft Dice of the three classes, the validation figure of early stopping (scalar)."""
-    return multiclass_dice_from_terms(dice_terms(labels, probabilities, denominator))
+def multiclass_dice(terms):
+    """Unweighted mean of the soft Dice of the three classes (scalar), the validation figure of early stopping.
 
-
-def multiclass_dice_from_terms(terms):
-    """Return ``multiclass_dice`` of all the batches whose ``dice_terms`` were added up."""
+    Parameters
+    ----------
+    terms : tensor
+        (2, 3), of ``dice_terms``, added up over all batches.
+    """
     from keras import ops
 
     return ops.mean(class_dice(terms))

@@ -18,7 +18,7 @@ from finalinfarct.learning.backend import choose_branches, choose_precision, loa
 from finalinfarct.learning.checkpoint import Checkpoint
 from finalinfarct.learning.devices import EXECUTION, memory_faults_named
 from finalinfarct.learning.folds import find_fold, read_folds
-from finalinfarct.learning.loss import multiclass_dice_from_terms
+from finalinfarct.learning.loss import multiclass_dice
 from finalinfarct.learning.network import copy_weights, count_parameters, network_from_settings
 from finalinfarct.learning.schedule import EarlyStopping, learning_rate
 from finalinfarct.learning.slices import load_slices
@@ -273,7 +273,7 @@ def _restore(progress, network, record, arrays):
 
 def _validation_dice(update):
     """Multi-class Dice over all validation slices together, whatever the batches."""
-    return float(multiclass_dice_from_terms(update.validate()))
+    return float(multiclass_dice(update.validate()))
 
 
 def _save_weights(network, path):

@@ -7,6 +7,7 @@ from finalinfarct.dataset.images import write_image
 
 AFFINE = np.diag([3.75, 3.75, 5.0, 1.0])
 SETTINGS = {
+    "seed": 5,
     "epochs": 12,
     "batch_size": 12,
     "learning_rate": 0.003,

@@ -35,7 +35,7 @@ def data(tmp_path_factory):
 def run(data, target, checkpoints=None, inputs=("DWI",), **changes):
     outputs = [target / name for name in OUTPUTS]
     settings = SETTINGS | CHANGES | changes
-    train(str(data / "slices.h5"), str(data / "folds.json"), 1, "all", list(inputs), "late", 32, settings, *outputs, 5, 1, "code", checkpoints)
+    train(str(data / "slices.h5"), str(data / "folds.json"), 1, "all", list(inputs), "late", 32, settings, *outputs, 1, "code", checkpoints)
     return outputs
 
 

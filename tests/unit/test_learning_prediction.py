@@ -22,7 +22,7 @@ def family(tmp_path_factory):
     pack_slices(patients, INPUTS, folder / "slices.h5")
     write_folds(make_folds(inclusion(patients), 2, 1), folder / "folds.json")
     first, history, environment = (folder / name for name in ("model.weights.h5", "history.csv", "environment.json"))
-    train(folder / "slices.h5", folder / "folds.json", 1, "all", INPUTS, "late", 32, SETTINGS, first, history, environment, seed=1)
+    train(folder / "slices.h5", folder / "folds.json", 1, "all", INPUTS, "late", 32, SETTINGS, first, history, environment)
     from finalinfarct.learning.network import network_from_settings
 
     network = network_from_settings("late", INPUTS, 32, SETTINGS)

@@ -20,7 +20,6 @@ with door(snakemake):
         weights_out=snakemake.output.weights,
         history_out=snakemake.output.history,
         environment_out=snakemake.output.environment,
-        seed=settings["seed"],
         threads=snakemake.threads,
         code=snakemake.params.code,
         checkpoints=snakemake.params.checkpoints,

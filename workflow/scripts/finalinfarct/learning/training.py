@@ -40,7 +40,6 @@ def train(
     weights_out,
     history_out,
     environment_out,
-    seed,
     threads=1,
     code="",
     checkpoints=None,
@@ -70,14 +69,13 @@ def train(
     matrix : int
         Height and width of a slice in voxels.
     settings : dict
-        ``training`` of the configuration: epochs, batch_size, learning_rate, learning_rate_decay, l2, dropout, lesion_weight, dice_denominator,
-        batch_normalization_momentum, batch_normalization_epsilon, initializer, weights (best or last), checkpoint_interval_s, backend, precision,
-        branches (separate, grouped or auto), slots_per_gpu, tensorboard and early_stopping (minimum_improvement, patience).
+        ``training`` of the configuration: seed (of initial weights, dropout and the order of the slices), epochs, batch_size, learning_rate,
+        learning_rate_decay, l2, dropout, lesion_weight, dice_denominator, batch_normalization_momentum, batch_normalization_epsilon, initializer,
+        weights (best or last), checkpoint_interval_s, backend, precision, branches (separate, grouped or auto), slots_per_gpu, tensorboard and
+        early_stopping (minimum_improvement, patience).
     weights_out, history_out, environment_out : str or Path
         Keras weights (``.weights.h5``); CSV with one row an epoch; JSON with versions, device, seed, hashes and counts. What differs between two
         equal trainings stands under its key ``timing``.
-    seed : int
-        Seed of initial weights, dropout and the order of the slices.
     threads : int
         CPU threads.
     code : str
@@ -105,7 +103,7 @@ def train(
             raise InputError(slices, f"slices of {found[0]}x{found[1]} voxels", f"set images.matrix, now {matrix}, to that, or make the slices again")
         counts = {part: len(images) for part, (images, _) in data.items()}
         log.info("fold %s: %d training and %d validation slices", fold, counts["training"], counts["validation"])
-        step.configure(threads, seed)
+        step.configure(threads, settings["seed"])
         backend, device = settings["backend"], step.device_name()
         precision = choose_precision(settings["precision"], backend, device)
         branches = choose_branches(settings["branches"], backend, device, fusion, len(inputs))
@@ -128,14 +126,14 @@ def train(
             "inputs": list(inputs),
             "fusion": fusion,
             "matrix": int(matrix),
-            "seed": int(seed),
+            "seed": settings["seed"],
             "settings": {key: value for key, value in settings.items() if key not in EXECUTION},
             "sha256": {"slices": sha256(slices), "folds": sha256(folds), "code": code},
         }
         name = f"{fusion}_{'-'.join(inputs)}_{training_set}_fold-{fold}"
         checkpoint = None if checkpoints is None else Checkpoint(Path(checkpoints) / name, identity, settings["checkpoint_interval_s"])
         write_events = _event_writer(Path(events) / name) if settings["tensorboard"] else None
-        progress = _fit(step, network, data, settings, seed, slices, checkpoint, write_events)
+        progress = _fit(step, network, data, settings, slices, checkpoint, write_events)
     network.set_weights(progress.kept)
     if network is not plain:
         copy_weights(network, plain)
@@ -194,7 +192,7 @@ class Progress:
     resumed: int = 0
 
 
-def _fit(step, network, data, settings, seed, slices, checkpoint, write_events):
+def _fit(step, network, data, settings, slices, checkpoint, write_events):
     """Train until early stopping or the last epoch, from the checkpoint where there is one; return the ``Progress``.
 
     The slices are taken out of ``data``: the step keeps its own copy.
@@ -213,7 +211,7 @@ def _fit(step, network, data, settings, seed, slices, checkpoint, write_events):
     while progress.epoch < epochs and not stopping.stop:
         epoch_begin = time.perf_counter()
         progress.epoch += 1
-        order = np.random.default_rng([seed, progress.epoch]).permutation(number)
+        order = np.random.default_rng([settings["seed"], progress.epoch]).permutation(number)
         losses = []
         for rows in np.split(order, range(size, len(order), size)):
             rate = learning_rate(settings["learning_rate"], settings["learning_rate_decay"], progress.updates)

@@ -14,7 +14,9 @@ from finalinfarct.evaluation.statistics import (
     fisher_exact,
     hodges_lehmann,
     holm,
+    limits_of_agreement,
     pearson,
+    spearman,
     stars,
     wilcoxon_rank_sum,
     wilcoxon_signed_rank,
@@ -164,3 +166,15 @@ def test_stars():
     marks = {0.0009: "***", 0.001: "**", 0.0099: "**", 0.01: "*", 0.049: "*", 0.05: ".", 0.0999: ".", 0.1: "", 1.0: "", math.nan: ""}
     assert {p: stars(p) for p in marks} == marks
     assert stars(0.07, dot=False) == "" and stars(0.03, dot=False) == "*"
+
+
+def test_limits_of_agreement_in_closed_form():
+    assert limits_of_agreement([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2 - 1.96, 2 + 1.96))
+    assert np.isnan(limits_of_agreement([4.0])[1])
+
+
+def test_spearman_in_closed_form():
+    assert spearman([1, 2, 3, 4], [1, 8, 27, 64])[0] == pytest.approx(1)
+    # Ranks 1 2 3 4 against 2 1 4 3: 1 - 6 * 4 / (4 * 15).
+    assert spearman([1, 2, 3, 4], [20, 10, 40, 30])[0] == pytest.approx(0.6)
+    assert np.isnan(spearman([1, 1, 1], [1, 2, 3])).all() and np.isnan(spearman([1, 2], [1, 2])).all()

@@ -220,3 +220,30 @@ def bootstrap_bca(values, statistic=np.mean, level=0.95, resamples=2000, seed=0)
 def stars(p_value, dot=True):
     """Stars of a p-value: ``***`` below 0.001, ``**`` below 0.01, ``*`` below 0.05, ``.`` below 0.10 (not in table 2), else nothing."""
     return next((mark for bound, mark in STARS if p_value < bound and (dot or mark != ".")), "")
+
+
+def limits_of_agreement(differences):
+    """Mean difference and 95 % limits of agreement (Bland and Altman 1986).
+
+    Parameters
+    ----------
+    differences : array_like
+        (patients,).
+
+    Returns
+    -------
+    mean, low, high : float
+        Limits at 1.96 standard deviations (n - 1) from the mean; NaN with fewer than two patients.
+    """
+    differences = np.asarray(differences, dtype=float)
+    spread = 1.96 * differences.std(ddof=1) if differences.size > 1 else np.nan
+    return float(differences.mean()), float(differences.mean() - spread), float(differences.mean() + spread)
+
+
+def spearman(x, y):
+    """Spearman's rank correlation and its two-sided p-value; NaN for both where a variable does not vary or there are fewer than three patients."""
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return math.nan, math.nan
+    found = stats.spearmanr(x, y)
+    return float(found.statistic), float(found.pvalue)

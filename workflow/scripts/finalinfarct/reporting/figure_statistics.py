@@ -2,11 +2,10 @@
 
 import numpy as np
 from matplotlib.lines import Line2D
-from scipy import stats
 
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.errors import InputError
-from finalinfarct.evaluation.statistics import wilcoxon_signed_rank
+from finalinfarct.evaluation.statistics import limits_of_agreement, spearman, wilcoxon_signed_rank
 from finalinfarct.reporting.canvas import (
     COLUMN_MM,
     GREY,
@@ -25,7 +24,6 @@ from finalinfarct.reporting.markdown import p_text
 from finalinfarct.reporting.own_status import read_own_status
 
 METHODS = {"cnn": "CNN of own status", "mismatch": "mismatch model"}
-LIMITS_SD = 1.96
 VOLUMES = {"diffusion_lesion_ml": "baseline DWI lesion (ml)", "final_lesion_ml": "final lesion (ml)"}
 
 
@@ -59,24 +57,6 @@ def draw_paired_dice(metric_files, simulated, svg, png):
     axes[0].set_ylabel("Dice similarity coefficient (DSC)")
     footnote(figure, simulated, "Bar: median. Grey line: mismatch higher. p: Wilcoxon signed-rank, two-sided.")
     save(figure, svg, png)
-
-
-def limits_of_agreement(differences):
-    """Mean difference and 95 % limits of agreement (Bland and Altman 1986).
-
-    Parameters
-    ----------
-    differences : array_like
-        (patients,).
-
-    Returns
-    -------
-    mean, low, high : float
-        Limits at 1.96 standard deviations (n - 1) from the mean; NaN with fewer than two patients.
-    """
-    differences = np.asarray(differences, dtype=float)
-    spread = LIMITS_SD * differences.std(ddof=1) if differences.size > 1 else np.nan
-    return float(differences.mean()), float(differences.mean() - spread), float(differences.mean() + spread)
 
 
 def draw_bland_altman(metric_files, simulated, svg, png):
@@ -186,15 +166,6 @@ def draw_dice_by_volume(metric_files, volumes, simulated, svg, png):
     axes[0].legend(handles=signs, loc="best")
     footnote(figure, simulated)
     save(figure, svg, png)
-
-
-def spearman(x, y):
-    """Spearman's rank correlation and its two-sided p-value; NaN for both where a variable does not vary or there are fewer than three patients."""
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return np.nan, np.nan
-    found = stats.spearmanr(x, y)
-    return float(found.statistic), float(found.pvalue)
 
 
 def _draw_against_volume(axis, volume, dice):

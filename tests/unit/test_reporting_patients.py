@@ -8,7 +8,7 @@ from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
 from finalinfarct.reporting.encoder import PRINTED_LAYERS, write_table1
-from finalinfarct.reporting.patients import write_table_a5
+from finalinfarct.reporting.patients import included_patients, write_table_a5
 
 FACTS = Path(__file__).parents[2] / "resources" / "printed" / "facts.csv"
 
@@ -73,6 +73,16 @@ def test_table_a5_needs_every_included_patient(cohort):
     write_table(volumes[volumes["participant_id"] != "sub-2"], cohort / "volumes.tsv")
     with pytest.raises(InputError, match=r"volumes.tsv.*sub-2"):
         build(cohort)
+
+
+def test_own_columns_win_over_the_users(cohort):
+    before, _ = build(cohort)
+    people = read_table(cohort / "participants.tsv", text=("participant_id", "cohort", "mtici"))
+    write_table(people.assign(status="alive", role="control", diffusion_lesion_ml=7.0), cohort / "participants.tsv")
+    after, _ = build(cohort)
+    pd.testing.assert_frame_equal(after, before)
+    found = included_patients(*(cohort / f"{name}.tsv" for name in ("participants", "inclusion", "volumes")))
+    assert set(found["status"]) == {"reperfused"} and set(found["role"]) == {"test"}
 
 
 def test_table1(tmp_path):

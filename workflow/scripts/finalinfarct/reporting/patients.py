@@ -82,7 +82,7 @@ def included_patients(participants, inclusion, volumes):
     Returns
     -------
     pandas.DataFrame
-        By participant_id: the columns of participants.tsv, role, status, and diffusion_lesion_ml.
+        By participant_id: the columns of participants.tsv, and role, status and diffusion_lesion_ml, which replace columns of that name there.
 
     Raises
     ------
@@ -97,7 +97,8 @@ def included_patients(participants, inclusion, volumes):
         absent = sorted(set(wanted.index) - set(index))
         if absent:
             raise InputError(path, f"no row for the included patients {', '.join(absent)}", "add them, or make the table again")
-    return known.loc[wanted.index].join(wanted).assign(diffusion_lesion_ml=sizes.loc[wanted.index])
+    own = {"role": wanted["role"], "status": wanted["status"], "diffusion_lesion_ml": sizes.loc[wanted.index]}
+    return known.loc[wanted.index].assign(**own)
 
 
 def _count(name, patients, facts):

@@ -40,7 +40,7 @@ def page(tmp_path, config):
 def test_answers_come_from_the_run(page):
     answers, text = page(simulated=True)
     assert answers["6b"].startswith("10 patients in participants.tsv, 9 included")
-    assert "9 tested (5 reperfused, 4 not reperfused)" in answers["10"]
+    assert "9 tested (5 reperfused, 4 non-reperfused)" in answers["10"]
     assert "1 the mask is empty" in answers["11"] and "1 nihss" in answers["11"]
     assert "2-fold" in answers["12a"] and "per fold: 4 to 5" in answers["12a"]
     assert "0.50 ± 0.10 (95 % CI 0.42 to 0.58, n = 4)" in answers["23a"]

@@ -9,12 +9,11 @@ from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.evaluation.statistics import stars
 from finalinfarct.reporting import notes
 from finalinfarct.reporting.markdown import document, fixed, marked, mean_and_sd, p_text, pipe_table
-from finalinfarct.reporting.summary import read_wide, summarise
+from finalinfarct.reporting.summary import STATUS, read_wide, summarise
 from finalinfarct.reporting.tables import SIGNIFICANT, against_mismatch, patients_of
 
 MODES = {"whole brain": "auc_brain", "affected hemisphere": "auc_hemisphere", "balanced": "auc_balanced"}
 # Words of the printed facts.
-STATUS = {"reperfused": "reperfused", "nonreperfused": "non-reperfused"}
 METHOD = {"cnn": "CNN", "mismatch": "mismatch"}
 HEADER = ("Mode", "CNN", "Mismatch model", "P", "P (Holm)", "Shift", "CNN, printed", "Mismatch model, printed", "P, printed")
 CAPTION = (

@@ -5,11 +5,11 @@ from collections import Counter
 from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.dataset.tables import read_table
-from finalinfarct.learning.folds import read_folds
+from finalinfarct.learning.folds import TRAINING_SETS, read_folds
 from finalinfarct.reporting.markdown import document, mean_and_sd, pipe_table
+from finalinfarct.reporting.summary import STATUS
 
 AUTHORS = "For the authors to write: no run can know it."
-STATUS = {"reperfused": "reperfused", "nonreperfused": "not reperfused"}
 
 
 def write_checklist(files, settings, output):
@@ -47,7 +47,7 @@ def _items(inclusion, folds, files, settings):
     missing = {name: int(count) for name, count in missing.items() if count and name != "mtici"}
     simulated = "Simulated cohort: no person was scanned. " if settings["simulated"] else ""
     sizes = [len(fold["test"]) for fold in folds]
-    trained = {name: [len(fold["training_sets"][name]["training"]) for fold in folds] for name in ("all", "reperfused", "nonreperfused")}
+    trained = {name: [len(fold["training_sets"][name]["training"]) for fold in folds] for name in TRAINING_SETS}
     validated = [len(fold["training_sets"]["all"]["validation"]) for fold in folds]
     status = ", ".join(f"{int((tested['status'] == key).sum())} {name}" for key, name in STATUS.items())
     perfusion = "H3 perfusion ratio of at least 0.5" if any(c["reperfusion"] == "h3_perfusion" for c in cohorts.values()) else None

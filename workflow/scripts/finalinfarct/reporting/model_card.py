@@ -7,13 +7,12 @@ import pandas as pd
 
 from finalinfarct.dataset.files import write_text
 from finalinfarct.errors import InputError
-from finalinfarct.reporting.canvas import BLUE, GREEN, GREY, ORANGE, PAGE_MM, PURPLE, SKY, footnote, new_figure, save
+from finalinfarct.reporting.canvas import BLUE, GREEN, GREY, ORANGE, PAGE_MM, PURPLE, SKY, STATUS_LABELS, footnote, new_figure, save
 from finalinfarct.reporting.markdown import document, fixed, mean_and_sd, pipe_table
 from finalinfarct.reporting.summary import HAUSDORFF, OVERLAP, Model, read_wide, values_of
 
 FOLD_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY)
 TRAINED_ON = {"all": "all patients", "reperfused": "reperfused patients", "nonreperfused": "patients who were not reperfused"}
-STATUS = {"reperfused": "Reperfused", "nonreperfused": "Not reperfused"}
 VOLUMES = {"Predicted volume (ml)": "volume_predicted_ml", "Final volume (ml)": "volume_final_ml"}
 LEFT_OUT = ("early_stopping", "seed", "backend", "precision", "branches")
 USE = (
@@ -94,10 +93,10 @@ def _performance(record, metrics, hausdorff):
     model = Model("cnn", record["fusion"], "-".join(record["inputs"]), record["training_set"])
     wide, columns = read_wide(metrics), {**OVERLAP, f"HD ({hausdorff})": HAUSDORFF[hausdorff], **VOLUMES}
     rows = []
-    for status, label in STATUS.items():
+    for status, label in STATUS_LABELS.items():
         values = values_of(wide, model, status)
         cells = [mean_and_sd(values[name].mean(), values[name].std()) for name in columns.values()]
-        rows.append((label, len(values), int(values[HAUSDORFF[hausdorff]].isna().sum()), *cells))
+        rows.append((label.capitalize(), len(values), int(values[HAUSDORFF[hausdorff]].isna().sum()), *cells))
     return pipe_table(("Status", "n", "HD undefined", *columns), rows)
 
 

@@ -14,6 +14,8 @@ HAUSDORFF = {"mm": "hausdorff_distance_mm", "voxels": "hausdorff_distance_voxels
 OVERLAP = {"DSC": "dsc", "VS": "volumetric_similarity", "Precision": "precision", "Recall": "recall"}
 PRINTED_NAMES = (*OVERLAP, "HD")
 LOWER_IS_BETTER = ("HD",)
+# Words of the printed facts.
+STATUS = {"reperfused": "reperfused", "nonreperfused": "non-reperfused"}
 COLUMNS = (
     *("panel", "row", "metric", "mean", "sd", "n", "n_undefined", "p_value", "stars", "best"),
     *("printed_mean", "printed_sd", "printed_p_value", "printed_stars"),

@@ -15,18 +15,17 @@ from finalinfarct.evaluation.responders import DSC_BELOW, VOLUME_EXCESS_PERCENT
 from finalinfarct.evaluation.statistics import fisher_exact, pearson, wilcoxon_rank_sum, wilcoxon_signed_rank
 from finalinfarct.learning.folds import read_folds
 from finalinfarct.reporting import notes
-from finalinfarct.reporting.auc_table import METHOD, STATUS
+from finalinfarct.reporting.auc_table import METHOD
 from finalinfarct.reporting.markdown import document, p_text, pipe_table
 from finalinfarct.reporting.patients import COUNTS, MEDIANS, included_patients
-from finalinfarct.reporting.summary import read_wide, values_of
+from finalinfarct.reporting.summary import STATUS, read_wide, values_of
 from finalinfarct.reporting.tables import MISMATCH, late
 
 COLUMNS = ("where", "fact", "reading", "unit", "value", "printed_value", "n", "note", "contradiction")
 # The paper's cohorts by the role that they have in it.
 COHORTS = {"test": "HIBISCUS-STROKE", "training": "I-KNOW"}
 LEVELS = {"ICA+M1": "M1", "M1": "M1", "ICA+M2": "M2", "M2": "M2"}
-MODELS = {"reperfused": "reperfused", "nonreperfused": "non-reperfused"}
-FOLD_SETS = {"all": "general", "reperfused": "reperfused", "nonreperfused": "non-reperfused"}
+FOLD_SETS = {"all": "general", **STATUS}
 COMPARED = {"age": "age", "NIHSS": "nihss", "onset to MRI": "onset_to_mri_min", "DWI lesion size": "diffusion_lesion_ml"}
 CAPTION = (
     "Every number that the paper states outside tables 1 to 4 and C.6, and sentences that stand for one. Quartiles by linear interpolation (R's type "
@@ -182,7 +181,7 @@ def _tested(wide, models, metric):
 def _predicted_volumes(wide):
     """Volumes that the two status-specific models predict, over all tested patients (section 3.1)."""
     found, volumes = {}, {}
-    for training, word in MODELS.items():
+    for training, word in STATUS.items():
         volumes[training] = _tested(wide, dict.fromkeys(STATUS, late(training)), "volume_predicted_ml")
         quartiles = np.percentile(volumes[training], [50, 75, 25]) if len(volumes[training]) else [math.nan] * 3
         for name, value in zip(("median", "quartile 3", "quartile 1"), quartiles, strict=True):

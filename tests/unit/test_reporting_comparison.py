@@ -197,6 +197,26 @@ def test_overview_counts_what_is_near_and_what_comes_out_the_same(files):
     assert 0 < near.sum() < 20 and 0 < (same == "yes").sum() < (same != "").sum() == 10
 
 
+def test_overview_counts_a_number_with_several_readings_once(files):
+    auc = read_table(files["auc"], text=("panel", "row", "metric"))
+    # The network's 0.87 in reperfused patients: near in two modes, far in the third; its test comes out the same in two.
+    own = (auc["panel"] == "reperfused") & (auc["row"] == "cnn")
+    auc.loc[own, "mean"] = [0.87, 0.87, 0.5]
+    auc.loc[~own, "mean"] = auc.loc[~own, "printed_mean"]
+    auc.loc[own, "p_value"] = [0.01, 0.01, 0.9]
+    write_table(auc, files["auc"])
+    rows, page_ = build(files)
+    cells = Page(page_).cells
+    place = cells.index("AUC (section 3.2)")
+    assert cells[place + 1 : place + 4] == ["4", "3 of 4", "0 of 2"]
+    text = rows.loc["text"].reset_index()
+    printed = text.drop_duplicates(["panel", "row"])
+    place = cells.index("Numbers in the text")
+    # The occlusion site has two readings, of which one finds what the paper finds.
+    assert cells[place + 1] == str(len(printed)) == str(len(text) - 1)
+    assert cells[place + 3].endswith(f" of {(printed['verdict'] != '').sum()}")
+
+
 @pytest.mark.parametrize("simulated", [True, False])
 def test_page_is_whole_and_needs_nothing_else(files, simulated):
     _, text = build(files, simulated=simulated)

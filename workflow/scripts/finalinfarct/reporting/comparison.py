@@ -35,6 +35,8 @@ TITLES = {
     "A.5": "Table A.5. Baseline characteristics",
     "text": "Numbers in the text",
 }
+# A printed number stands beside several readings of this run, which ``metric`` tells apart.
+WITH_READINGS = ("AUC", "A.5", "text")
 PANELS = {
     "2": {
         "a": "(a) Reperfused patients",
@@ -252,12 +254,21 @@ def _overview(by_table):
     """How many printed numbers each table has, how many are near, and how many tests come out the same."""
     lines = []
     for name, rows in by_table.items():
-        near = [abs(row["corrected_difference_in_sd"]) < 1 for row in rows if pd.notna(row["corrected_difference_in_sd"])]
-        tests = [row["same_verdict"] == "yes" for row in rows if row["verdict"]]
+        numbers = {}
+        for row in rows:
+            numbers.setdefault((row["panel"], row["row"], None if name in WITH_READINGS else row["metric"]), []).append(row)
+        distances = [
+            [abs(row["corrected_difference_in_sd"]) for row in group if pd.notna(row["corrected_difference_in_sd"])] for group in numbers.values()
+        ]
+        verdicts = [[row["same_verdict"] == "yes" for row in group if row["verdict"]] for group in numbers.values()]
+        near, tests = [max(known) < 1 for known in distances if known], [all(known) for known in verdicts if known]
         counts = [f"{sum(kept)} of {len(kept)}" if kept else "" for kept in (near, tests)]
-        lines.append([cell(TITLES[name], "text"), cell(str(len(rows))), *map(cell, counts)])
+        lines.append([cell(TITLES[name], "text"), cell(str(len(numbers))), *map(cell, counts)])
     header = ("Table", "Printed numbers", "Means within one printed standard deviation", "Tests that come out the same")
-    remark = "The paper's headline is a direction: the model of the patients' own status has the highest DSC. See panels (a) and (c) of table 2."
+    remark = (
+        "The paper's headline is a direction: the model of the patients' own status has the highest DSC. See panels (a) and (c) of table 2. A "
+        "printed number that several numbers of this run stand beside, such as an AUC in three modes, counts once, and agrees where all of them do."
+    )
     return table(header, [(None, lines)], "narrow plain") + paragraph(remark)
 
 

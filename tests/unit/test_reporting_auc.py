@@ -58,7 +58,7 @@ def test_printed_values_stand_beside_every_mode(metrics):
             found = cells.loc[(panel, row, mode), ["printed_mean", "printed_sd", "printed_p_value_below", "printed_stars"]]
             assert found.tolist() == expected
     assert page.count("| 0.87 ± 0.13 | 0.79 ± 0.17 | < 0.001 |") == page.count("| 0.81 ± 0.13 | 0.73 ± 0.14 | < 0.01 |") == 3
-    assert "names no mode" in page and "0.665" in page
+    assert "names no mode" in page and "0.665" in page and "against all others at risk where there are fewer" in page
 
 
 def test_each_mode_reads_its_own_metric_and_counts_the_undefined(metrics):

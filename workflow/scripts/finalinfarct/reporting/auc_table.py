@@ -20,8 +20,9 @@ CAPTION = (
     "Area under the ROC curve: average ± standard deviation, with the 95 % bootstrap interval (BCa) of the average. Late-fusion CNN trained on "
     "patients of the same status, scored by its lesion probability; the mismatch model is a mask with one operating point, so its AUC is "
     "(sensitivity + specificity) / 2. Modes: all voxels of the brain; of the affected hemisphere; and balanced, all infarcted voxels against as "
-    "many others drawn from the tissue at risk. Both models are scored on the same voxels. Two-sided Wilcoxon signed-rank test, bold below "
-    "0.05, and corrected over the three modes (Holm); shift: Hodges-Lehmann estimate of CNN - mismatch model."
+    "many others drawn from the tissue at risk, or against all others at risk where there are fewer. Both models are scored on the same voxels. "
+    "Two-sided Wilcoxon signed-rank test, bold below 0.05, and corrected over the three modes (Holm); shift: Hodges-Lehmann estimate of CNN - "
+    "mismatch model."
 )
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS
 from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.dataset.tables import read_table
@@ -10,6 +11,12 @@ from finalinfarct.reporting.markdown import document, mean_and_sd, pipe_table
 from finalinfarct.reporting.summary import STATUS
 
 AUTHORS = "For the authors to write: no run can know it."
+REPERFUSION = {"mtici": "mTICI 2b to 3", "h3_perfusion": "an H3 perfusion ratio of at least 0.5"}
+OUTCOME = {"followup": "the follow-up image", "baseline": "the baseline DWI"}
+TUNED_BEFORE = (
+    "The run tunes no setting, but epochs, rate and smoothing of perfusion maps of the default configuration were chosen by looking at the DSC of "
+    "its simulated cohort, so that this DSC is no unbiased estimate (docs/measurements.md)."
+)
 
 
 def write_checklist(files, settings, output):
@@ -38,19 +45,23 @@ def write_checklist(files, settings, output):
 
 def _items(inclusion, folds, files, settings):
     """Triples of item, topic and answer."""
-    cohorts, images, training, evaluation = (settings[name] for name in ("cohorts", "images", "training", "evaluation"))
+    images, training, evaluation = (settings[name] for name in ("images", "training", "evaluation"))
+    # Configurations add up, so that more cohorts are configured than have patients.
+    cohorts = {name: cohort for name, cohort in settings["cohorts"].items() if name in set(inclusion["cohort"])}
     chosen = inclusion[inclusion["included"]]
     tested, added = (chosen[chosen["role"] == role] for role in ("test", "training"))
     absent = Counter(inclusion.loc[~inclusion["included"], "reason"])
     participants = read_table(files["participants"], text=("participant_id", "sex"))
     missing = participants.set_index("participant_id").loc[chosen["participant_id"]].isna().sum()
-    missing = {name: int(count) for name, count in missing.items() if count and name != "mtici"}
+    missing = {name: int(count) for name, count in missing.items() if count and name in PARTICIPANT_COLUMNS and name != "mtici"}
     simulated = "Simulated cohort: no person was scanned. " if settings["simulated"] else ""
     sizes = [len(fold["test"]) for fold in folds]
     trained = {name: [len(fold["training_sets"][name]["training"]) for fold in folds] for name in TRAINING_SETS}
-    validated = [len(fold["training_sets"]["all"]["validation"]) for fold in folds]
+    validated = [len(fold["training_sets"][name]["validation"]) for fold in folds for name in TRAINING_SETS]
     status = ", ".join(f"{int((tested['status'] == key).sum())} {name}" for key, name in STATUS.items())
-    perfusion = "H3 perfusion ratio of at least 0.5" if any(c["reperfusion"] == "h3_perfusion" for c in cohorts.values()) else None
+    taking_part = [cohorts[name] for name in chosen["cohort"].unique()]
+    reperfusion = " or ".join(words for key, words in REPERFUSION.items() if any(c["reperfusion"] == key for c in taking_part))
+    outcome = " or ".join(words for key, words in OUTCOME.items() if any(c["final_lesion"] == key for c in taking_part))
     sources = "; ".join(
         f"{name}: role {c['role']}, reference {c['reference']}, {c['registration']} registration, status from {c['reperfusion']}"
         for name, c in cohorts.items()
@@ -69,17 +80,18 @@ def _items(inclusion, folds, files, settings):
     yield "5b", "Dates", AUTHORS
     yield "6a", "Setting", AUTHORS
     yield "6b", "Eligibility", f"{len(inclusion)} patients in participants.tsv, {len(chosen)} included: results/inclusion.tsv, figure 1."
-    yield "6c", "Treatments", f"iv_tpa in table A.5. Reperfusion by mTICI 2b to 3{' or ' + perfusion if perfusion else ''}."
+    yield "6c", "Treatments", f"iv_tpa in table A.5. Reperfusion by {reperfusion}."
     yield (
         *("7", "Data preparation"),
         f"Registration, up-sampling to {images['matrix']}x{images['matrix']}, brain mask ({images['brain_mask']}), normalisation "
         f"({images['normalisation']}, by {images['normalisation_scope']}); the same for every patient of a cohort. Leakage: results/leakage.tsv.",
     )
-    yield "8a", "Outcome", "Final infarct, voxel by voxel, on the follow-up image (on the baseline DWI in cohorts with final_lesion: baseline)."
+    yield "8a", "Outcome", f"Final infarct, voxel by voxel, on {outcome}."
     yield "8b-c", "Outcome assessors, blinding", AUTHORS
     yield "9a-b", "Predictors", "DWI, ADC, Tmax, CBF, CBV at baseline, and subsets of them (table 4); no clinical variable enters a network."
     yield "9c", "Predictor assessors", f"None for the networks. Mismatch model: DWI lesion by {_lesion_sources(cohorts)}."
-    yield "10", "Sample size", f"All patients available: {len(tested)} tested ({status}), {len(added)} more train only. No calculation was made."
+    more = f", {len(added)} more train only" if len(added) else ""
+    yield "10", "Sample size", f"All patients available: {len(tested)} tested ({status}){more}. No calculation was made."
     yield (
         *("11", "Missing data"),
         f"dataset.faults is {settings['faults']}. Left out: {'; '.join(f'{count} {reason}' for reason, count in absent.items()) or 'nobody'}. "
@@ -93,10 +105,13 @@ def _items(inclusion, folds, files, settings):
     yield "12b", "Handling of predictors", "Images scaled to 0..1 within each patient's own brain."
     yield (
         *("12c", "Model, tuning, internal validation"),
-        f"U-Net, late or early fusion (table 1, figure 2), fixed in advance: at most {training['epochs']} epochs, batch {training['batch_size']}, "
-        f"rate {training['learning_rate']:g}. Validation patients ({_range(validated)} per fold) decide which epoch's weights are kept.",
+        f"U-Net, late or early fusion (table 1, figure 2): at most {training['epochs']} epochs, batch {training['batch_size']}, rate "
+        f"{training['learning_rate']:g}. {TUNED_BEFORE if settings['simulated'] else 'The run tunes no setting.'} Validation patients "
+        f"({_range(validated)} per training) decide {_decided_by_validation(training)}.",
     )
-    yield "12d", "Heterogeneity between centres", f"Cohorts {', '.join(cohorts)}; only those with role test are tested."
+    named = f"Cohort{'s' if len(cohorts) > 1 else ''} {', '.join(cohorts)}"
+    untested = any(c["role"] != "test" for c in cohorts.values())
+    yield "12d", "Heterogeneity between centres", f"{named}{'; only those with role test are tested' if untested else ''}."
     yield "12e", "Performance measures", "DSC, volumetric similarity, precision, recall, Hausdorff distance, AUC in three modes, reliability diagram."
     yield "12f", "Model updating", "None."
     yield (
@@ -110,7 +125,8 @@ def _items(inclusion, folds, files, settings):
     yield (
         "16",
         "Development against evaluation",
-        "Both statuses are tested by every model; patients of role training differ from those tested: table A.5.",
+        "Every model is tested on all tested patients, whatever their status; development and test by cross-validation."
+        + (f" The {len(added)} patients of role training are never tested: item 20c." if len(added) else ""),
     )
     yield "17", "Ethical approval", "Not needed: no person was scanned." if settings["simulated"] else AUTHORS
     yield "18a-d", "Funding, conflicts, protocol, registration", AUTHORS
@@ -119,7 +135,7 @@ def _items(inclusion, folds, files, settings):
     yield "19", "Patient and public involvement", AUTHORS
     yield "20a", "Participant flow", "Figure 1, results/inclusion.tsv."
     yield "20b", "Characteristics", "Table A.5."
-    yield "20c", "Development against evaluation, characteristics", "results/text_results.csv compares the non-reperfused patients of the cohorts."
+    yield "20c", "Development against evaluation, characteristics", _compared_cohorts(chosen)
     counts = "; ".join(f"{name} {_range(values)}" for name, values in trained.items())
     yield "21", "Participants and outcomes in each analysis", f"Training patients per fold: {counts}. Each has a final infarct."
     yield "22", "Full model", "Weights and history of each training in results/models."
@@ -137,6 +153,25 @@ def _items(inclusion, folds, files, settings):
 def _lesion_sources(cohorts):
     """Where the diffusion lesion comes from, by cohort."""
     return ", ".join(f"{c['diffusion_lesion']} ({name})" for name, c in cohorts.items())
+
+
+def _decided_by_validation(training):
+    """What the validation patients of a training decide, by its settings."""
+    best, may_stop = training["weights"] == "best", training["early_stopping"]["patience"] + 1 < training["epochs"]
+    if may_stop:
+        return "when a training stops" + (", and which epoch's weights are kept" if best else "; its last epoch's weights are kept")
+    return "which epoch's weights are kept" if best else "nothing: the last epoch's weights are kept"
+
+
+def _compared_cohorts(chosen):
+    """Where patients who only train are compared with the tested; ``chosen`` are the included rows of the inclusion table."""
+    if not (chosen["role"] == "training").any():
+        return "The same patients, by cross-validation."
+    # As text_results compares them.
+    names = sorted(chosen.loc[chosen["status"] == "nonreperfused", "cohort"].unique())
+    if len(names) != 2:
+        return "Patients of role training are not compared with the tested."
+    return f"results/text_results.csv compares the non-reperfused patients of {' and '.join(names)}."
 
 
 def _range(values):

@@ -54,10 +54,19 @@ def write_metrics(path):
     return path
 
 
+def write_volumes(path, automatic=()):
+    """Write lesion volumes of the tested patients and return the path; the diffusion lesions are an expert's but in those named."""
+    names = REPERFUSED + NOT_REPERFUSED
+    sources = ["automatic" if name in automatic else "expert" for name in names]
+    write_table(pd.DataFrame({"participant_id": names, "diffusion_lesion_ml": 10.0, "diffusion_lesion_source": sources}), path)
+    return path
+
+
 def write_cohort(folder, cohorts=("hibiscus", "iknow")):
     """Write all that the numbers in the text are computed from, for the patients above and three non-reperfused ones of a training cohort.
 
-    Volumes of diffusion lesions are 100 times the DSC of the own model. Returns the paths by name, as ``write_text_results`` takes them.
+    Volumes of diffusion lesions are 100 times the DSC of the own model; those of reperfused patients and of sub-n0 are an expert's. Returns the paths
+    by name, as ``write_text_results`` takes them.
     """
     names = ("participants", "inclusion", "volumes", "metrics", "responders", "folds", "auc", "table1", "table_a5")
     files = {name: folder / f"{name}.{'csv' if name in ('auc', 'table1', 'table_a5') else 'tsv'}" for name in names} | {"printed": FACTS}
@@ -69,7 +78,9 @@ def write_cohort(folder, cohorts=("hibiscus", "iknow")):
     frame.loc[frame["participant_id"].isin(["sub-n1", "sub-i2"]), "occlusion_site"] = ["ICA+M1", "ICA+M2"]
     frame = frame[frame["cohort"].isin(cohorts)]
     write_table(frame[list(PARTICIPANT_COLUMNS)], files["participants"])
-    write_table(frame[["participant_id", "diffusion_lesion_ml"]], files["volumes"])
+    expert = (frame["status"] == "reperfused") | (frame["participant_id"] == "sub-n0")
+    sources = frame[["participant_id", "diffusion_lesion_ml"]].assign(diffusion_lesion_source=np.where(expert, "expert", "automatic"))
+    write_table(sources, files["volumes"])
     inclusion = frame[["participant_id", "cohort", "mtici", "status"]].assign(included="yes", reason=None, reperfusion_ratio=None)
     inclusion["role"] = inclusion["cohort"].map({"hibiscus": "test", "iknow": "training"})
     write_table(inclusion, files["inclusion"])
@@ -77,7 +88,7 @@ def write_cohort(folder, cohorts=("hibiscus", "iknow")):
     write_metrics(files["metrics"])
     answers = pd.DataFrame({"participant_id": REPERFUSED + NOT_REPERFUSED, "responder": ["yes"] * 4 + ["no"] * 5})
     write_table(answers, files["responders"])
-    write_auc(files["metrics"], FACTS, files["auc"], folder / "auc.md")
+    write_auc(files["metrics"], files["volumes"], FACTS, files["auc"], folder / "auc.md")
     counts = {"late fusion, 5 inputs": 1997851, "late fusion, 3 inputs": 1242603, "late fusion, 1 inputs": 487355}
     write_table1(list(PRINTED_LAYERS), counts, files["table1"], folder / "table1.md")
     write_table_a5(files["participants"], files["inclusion"], files["volumes"], FACTS, files["table_a5"], folder / "a5.md")

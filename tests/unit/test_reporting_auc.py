@@ -4,7 +4,7 @@ import statistics
 from pathlib import Path
 
 import pytest
-from reporting_cohort import BASE, write_metrics
+from reporting_cohort import BASE, write_metrics, write_volumes
 
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.evaluation.family import COLUMNS
@@ -13,10 +13,10 @@ from finalinfarct.reporting.auc_table import MODES, write_auc
 FACTS = Path(__file__).parents[2] / "resources" / "printed" / "facts.csv"
 
 
-def build(metrics, **options):
+def build(metrics, automatic=(), **options):
     """Cells by panel, row and mode, and the page."""
     csv, md = metrics.parent / "auc.csv", metrics.parent / "auc.md"
-    write_auc(metrics, FACTS, csv, md, **options)
+    write_auc(metrics, write_volumes(metrics.parent / "volumes.tsv", automatic), FACTS, csv, md, **options)
     cells = read_table(csv, text=("panel", "row", "metric", "stars", "best", "printed_stars")).fillna({"stars": "", "printed_stars": ""})
     return cells.set_index(["panel", "row", "metric"]).sort_index(), md.read_text(encoding="utf-8")
 
@@ -59,6 +59,12 @@ def test_printed_values_stand_beside_every_mode(metrics):
             assert found.tolist() == expected
     assert page.count("| 0.87 ± 0.13 | 0.79 ± 0.17 | < 0.001 |") == page.count("| 0.81 ± 0.13 | 0.73 ± 0.14 | < 0.01 |") == 3
     assert "names no mode" in page and "0.665" in page and "against all others at risk where there are fewer" in page
+
+
+def test_automatic_diffusion_lesions_are_counted(metrics):
+    assert build(metrics)[1].count("- Diffusion lesion by an expert in all 9 patients.") == 1
+    _, page = build(metrics, automatic=("sub-r1", "sub-n0"))
+    assert page.count("- Diffusion lesion by an expert in 7 patients, automatic (ADC threshold) in 2.") == 1
 
 
 def test_each_mode_reads_its_own_metric_and_counts_the_undefined(metrics):

@@ -15,12 +15,13 @@ COLUMNS = ["participant_id", "cohort", "role", "mtici", "reperfusion_ratio", "st
 def page(tmp_path, config):
     """Return a function that writes the checklist of a small run and returns its answers by item, and the whole text.
 
-    Nine patients of hibiscus are tested and one is left out; ``added`` more of iknow train only. ``training`` changes settings of trainings.
+    Nine patients of hibiscus are tested and one is left out; ``added`` more of iknow train only. Diffusion lesions are an expert's but in
+    those ``automatic``; ``training`` changes settings of trainings.
     """
-    files = {name: tmp_path / f"{name}.tsv" for name in ("inclusion", "participants")}
+    files = {name: tmp_path / f"{name}.tsv" for name in ("inclusion", "participants", "volumes")}
     files |= {"folds": tmp_path / "folds.json", "table3": tmp_path / "table3.csv"}
 
-    def write(simulated, added=0, **training):
+    def write(simulated, added=0, automatic=(), **training):
         names = [f"sub-a{k}" for k in range(9)]
         rows = [(n, "hibiscus", "test", "2b", None, "reperfused" if k < 5 else "nonreperfused", "yes", None) for k, n in enumerate(names)]
         rows.append(("sub-a9", "hibiscus", "test", "3", None, None, "no", "the mask is empty"))
@@ -32,6 +33,8 @@ def page(tmp_path, config):
         write_table(inclusion, files["inclusion"])
         write_table(pd.DataFrame(people, columns=PARTICIPANT_COLUMNS).assign(remark=None), files["participants"])
         write_table(table3, files["table3"])
+        sources = ["automatic" if row[0] in automatic else "expert" for row in rows]
+        write_table(inclusion[["participant_id"]].assign(diffusion_lesion_source=sources), files["volumes"])
         write_folds(make_folds(inclusion.assign(included=inclusion["included"] == "yes"), 2, 0), files["folds"])
         settings = {name: config[name] for name in ("cohorts", "images", "training", "folds", "evaluation")}
         settings["training"] = settings["training"] | training
@@ -79,6 +82,14 @@ def test_patients_who_train_only_are_told_from_the_tested(page):
     # Table A.5 pools them.
     assert answers["16"].endswith("The 4 patients of role training are never tested: item 20c.") and "A.5" not in answers["16"]
     assert answers["20c"] == "results/text_results.csv compares the non-reperfused patients of hibiscus and iknow."
+
+
+def test_diffusion_lesions_are_an_experts_only_where_there_is_one(page):
+    assert page(simulated=False)[0]["9c"] == "None for the networks. Mismatch model: diffusion lesion by an expert in all 9 patients."
+    answers, _ = page(simulated=False, added=2, automatic=("sub-a0", "sub-a3", "sub-b0"))
+    # Of the tested patients.
+    assert answers["9c"].endswith("diffusion lesion by an expert in 7 patients, automatic (ADC threshold) in 2.")
+    assert page(simulated=True)[0]["9c"].endswith("by an expert in all 9 patients; the expert is simulated.")
 
 
 def test_validation_patients_decide_what_the_settings_let_them(page):

@@ -64,7 +64,8 @@ def files(tmp_path):
     made = write_cohort(tmp_path)
     for name, write in (("table2", write_table2), ("table3", write_table3), ("table4", write_table4), ("tableC6", write_table_c6)):
         made[name] = tmp_path / f"{name}.csv"
-        write(made["metrics"], PRINTED, made[name], tmp_path / f"{name}.md")
+        more = {"volumes": made["volumes"]} if name == "table3" else {}
+        write(made["metrics"], PRINTED, made[name], tmp_path / f"{name}.md", **more)
     made["text_results"] = tmp_path / "text_results.csv"
     write_text_results(made, FACTS, made["text_results"], tmp_path / "text_results.md")
     return made
@@ -230,6 +231,8 @@ def test_page_is_whole_and_needs_nothing_else(files, simulated):
     said = ("precision and recall columns are exchanged", "headline is a direction", "drawn on day 30", "fit 108 patients", "repeats table 2(c)")
     for sentence in said:
         assert sentence in parsed.text
+    # Of table 3 and the AUC; the numbers in the text have it in their remarks.
+    assert parsed.text.count("Diffusion lesion by an expert in 7 patients, automatic (ADC threshold) in 2.") == 2
     assert "nan" not in parsed.text and "None" not in parsed.text
     tables = re.findall(r"<table.*?</table>", text, flags=re.DOTALL)
     for one in tables:

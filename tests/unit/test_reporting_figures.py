@@ -343,11 +343,13 @@ def test_reliability_diagram(tmp_path):
 
 def test_dice_by_volume(metrics, tmp_path):
     volumes = pd.DataFrame({"participant_id": list(COHORT), "diffusion_lesion_ml": [0.0, 3, 9, 27, 81], "final_lesion_ml": [5.0] * 5})
+    volumes["diffusion_lesion_source"] = ["automatic", *["expert"] * 4]
     write_table(volumes, tmp_path / "volumes.tsv")
     words = twice(lambda *files: draw_dice_by_volume(metrics, tmp_path / "volumes.tsv", False, *files), tmp_path)
     expected = stats.spearmanr(volumes["diffusion_lesion_ml"], [row[1] for row in COHORT.values()])
     assert f"Spearman's ρ = {expected.statistic:.2f}, p = {expected.pvalue:.2f} (n = 5)" in words
     assert "Spearman's ρ = undefined (n = 5)" in words and "0 ml" in words
+    assert "Diffusion lesion by an expert in 4 patients, automatic (ADC threshold) in 1." in words
     write_table(volumes.iloc[1:], tmp_path / "volumes.tsv")
     with pytest.raises(InputError, match="sub-n1"):
         draw_dice_by_volume(metrics, tmp_path / "volumes.tsv", False, tmp_path / "a.svg", tmp_path / "a.png")

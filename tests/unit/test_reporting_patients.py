@@ -30,7 +30,7 @@ def cohort(tmp_path):
     volumes = pd.DataFrame(
         {"participant_id": [row[0] for row in rows], "diffusion_lesion_ml": [4.0, 10.0, 20.0, 30.0, 500.0], "final_lesion_ml": 1.0}
     )
-    write_table(volumes, tmp_path / "volumes.tsv")
+    write_table(volumes.assign(diffusion_lesion_source=["expert", "automatic", "expert", "expert", "automatic"]), tmp_path / "volumes.tsv")
     return tmp_path
 
 
@@ -58,6 +58,8 @@ def test_table_a5_in_closed_form(cohort):
     assert "| Women, n (percentage) | 2 (50.0) | 45 (41.3) | 0 |" in page
     assert "| DWI lesion size, mL | 15.0 (8.5–22.5) | 24.9 (7.4–50.9) | 0 |" in page
     assert "M2 occlusions in I-KNOW" in page and not page.startswith("**")
+    # The fifth patient is not included.
+    assert page.count("- Diffusion lesion by an expert in 3 patients, automatic (ADC threshold) in 1.") == 1
 
 
 def test_table_a5_shows_the_printed_percentages(cohort):
@@ -78,7 +80,7 @@ def test_table_a5_needs_every_included_patient(cohort):
 def test_own_columns_win_over_the_users(cohort):
     before, _ = build(cohort)
     people = read_table(cohort / "participants.tsv", text=("participant_id", "cohort", "mtici"))
-    write_table(people.assign(status="alive", role="control", diffusion_lesion_ml=7.0), cohort / "participants.tsv")
+    write_table(people.assign(status="alive", role="control", diffusion_lesion_ml=7.0, diffusion_lesion_source="magic"), cohort / "participants.tsv")
     after, _ = build(cohort)
     pd.testing.assert_frame_equal(after, before)
     found = included_patients(*(cohort / f"{name}.tsv" for name in ("participants", "inclusion", "volumes")))

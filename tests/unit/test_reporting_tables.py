@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from reporting_cohort import BASE, write_metrics
+from reporting_cohort import BASE, write_metrics, write_volumes
 
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
@@ -27,9 +27,11 @@ def metrics(tmp_path):
     return write_metrics(tmp_path / "metrics.tsv")
 
 
-def build(table, metrics, **options):
+def build(table, metrics, automatic=(), **options):
     """Write a table and return its cells by panel, row and metric, and its page."""
     out = metrics.parent / f"table{table}"
+    if table == "3":
+        options = {"volumes": write_volumes(metrics.parent / "volumes.tsv", automatic)} | options
     WRITERS[table](metrics, PRINTED, f"{out}.csv", f"{out}.md", **options)
     cells = read_table(f"{out}.csv", text=("panel", "row", "metric", "stars", "best", "printed_stars"))
     return cells.fillna({"stars": "", "printed_stars": ""}).set_index(["panel", "row", "metric"]), Path(f"{out}.md").read_text(encoding="utf-8")
@@ -98,6 +100,20 @@ def test_table3_in_closed_form(metrics):
     assert "repeats table 2(c)" in page and "38.58 ± 18.1" in page
 
 
+def test_table3_tells_automatic_diffusion_lesions_from_an_experts(metrics):
+    expected = {
+        (): "by an expert in all 9 patients.",
+        ("sub-r0", "sub-n2"): "by an expert in 7 patients, automatic (ADC threshold) in 2.",
+        ("sub-n0", "sub-n1", *(f"sub-r{k}" for k in range(6))): "by an expert in 1 patient, automatic (ADC threshold) in 8.",
+        ("sub-n0", "sub-n1", "sub-n2", *(f"sub-r{k}" for k in range(6))): "automatic (ADC threshold) in all 9 patients.",
+    }
+    for automatic, words in expected.items():
+        assert build("3", metrics, automatic)[1].count(f"- Diffusion lesion {words}\n") == 1
+    write_table(read_table(metrics.parent / "volumes.tsv").iloc[1:], metrics.parent / "volumes.tsv")
+    with pytest.raises(InputError, match=r"volumes\.tsv.*sub-r0"):
+        write_table3(metrics, PRINTED, metrics.parent / "t.csv", metrics.parent / "t.md", metrics.parent / "volumes.tsv")
+
+
 def test_table4_tests_the_ablated_against_the_full_model(metrics):
     cells, page = build("4", metrics)
     full = cells.loc[("a", "DWI+ADC+Tmax+CBF+CBV", "DSC")]
@@ -148,7 +164,7 @@ def test_several_files_are_read_as_one(metrics):
         parts.append(metrics.parent / f"part{number}.tsv")
         write_table(part, parts[-1])
     together, _ = build("3", metrics)
-    WRITERS["3"](parts, PRINTED, metrics.parent / "p.csv", metrics.parent / "p.md")
+    WRITERS["3"](parts, PRINTED, metrics.parent / "p.csv", metrics.parent / "p.md", metrics.parent / "volumes.tsv")
     assert (metrics.parent / "p.csv").read_bytes() == (metrics.parent / "table3.csv").read_bytes()
     assert len(together) == 20
 

@@ -61,6 +61,7 @@ def test_numbers_of_patients(files):
     }
     assert {fact: value(rows, fact) for fact in expected} == pytest.approx(expected)
     assert rows.loc[("NIHSS median", ""), "n"] == 9
+    assert rows.loc[("DWI lesion size median", ""), "note"] == "diffusion lesion by an expert in 7 patients, automatic (ADC threshold) in 5"
     assert rows.loc[("non-reperfused patients from I-KNOW", ""), "note"] == "cohorts with role training: iknow"
 
 
@@ -79,6 +80,9 @@ def test_predictions(files):
     assert value(rows, "responders percentage") == pytest.approx(400 / 9)
     # The lesion volumes are 100 times that DSC.
     assert value(rows, "correlation DSC with baseline DWI volume r") == pytest.approx(1)
+    assert rows.loc[("correlation DSC with baseline DWI volume r", ""), "note"].endswith(
+        "; diffusion lesion by an expert in 7 patients, automatic (ADC threshold) in 2"
+    )
     assert "| responders percentage | 44 % | ~50 % | 9 |" in page
 
 
@@ -103,6 +107,8 @@ def test_cohorts_against_each_other(files):
         assert value(rows, fact) == pytest.approx(0.1)
     # Volumes 10, 20, 30 against 5, 15, 25: six of nine pairs larger, as far out as 14 of 20 rankings.
     assert value(rows, "DWI lesion size cohort difference Wilcoxon p") == pytest.approx(0.7)
+    note = "hibiscus 3 against iknow 3; diffusion lesion by an expert in 1 patient, automatic (ADC threshold) in 5"
+    assert rows.loc[("DWI lesion size cohort difference Wilcoxon p", ""), "note"] == note
     missing = rows.loc[("NIHSS cohort difference Wilcoxon p", "")]
     assert missing["value"] == "n/a" and missing["note"] == "a cohort has no known value: hibiscus 3 against iknow 0"
 

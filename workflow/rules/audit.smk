@@ -44,6 +44,7 @@ rule checklist:
         inclusion="results/inclusion.tsv",
         folds="results/folds.json",
         participants=f"{DATASET}/participants.tsv",
+        volumes="results/lesion_volumes.tsv",
         table3="results/table3.csv",
     output:
         page="results/reporting_checklist.md",

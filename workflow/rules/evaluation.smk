@@ -127,7 +127,7 @@ rule lesion_volumes:
         participants=list(plan.patients),
         code=plan.code("lesion_volumes.py"),
     message:
-        "Lesion volumes of all patients"
+        "Lesion volumes of all patients, and the sources of their diffusion lesions"
     script:
         "../scripts/lesion_volumes.py"
 

@@ -23,6 +23,7 @@ rule table1:
 rule table:
     input:
         metrics=lambda wildcards: plan.metric_files(wildcards.table),
+        volumes=branch(lambda wildcards: wildcards.table == "table3", then="results/lesion_volumes.tsv"),
         printed=f"{workflow.basedir}/resources/printed/metrics.csv",
     output:
         csv=report("results/{table}.csv", caption="../report/table.rst", category="Tables", labels={"table": "{table}"}),
@@ -48,6 +49,7 @@ rule table:
 rule auc_table:
     input:
         metrics=plan.metric_files("table3"),
+        volumes="results/lesion_volumes.tsv",
         printed=f"{workflow.basedir}/resources/printed/facts.csv",
     output:
         csv=report("results/auc.csv", caption="../report/auc.rst", category="Tables", labels={"table": "AUC (section 3.2)"}),
@@ -131,6 +133,8 @@ rule comparison:
         tableC6="results/tableC6.csv",
         auc="results/auc.csv",
         text_results="results/text_results.csv",
+        inclusion="results/inclusion.tsv",
+        volumes="results/lesion_volumes.tsv",
     output:
         csv=report("results/paper_comparison.csv", caption="../report/paper_comparison.rst", category="Comparison", labels={"form": "table"}),
         html=report("results/paper_comparison.html", caption="../report/paper_comparison.rst", category="Comparison", labels={"form": "page"}),

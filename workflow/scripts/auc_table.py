@@ -5,4 +5,4 @@ from finalinfarct.reporting.auc_table import write_auc
 
 with door(snakemake):
     files, out = snakemake.input, snakemake.output
-    write_auc(files.metrics, files.printed, out.csv, out.md, simulated=snakemake.params.simulated)
+    write_auc(files.metrics, files.volumes, files.printed, out.csv, out.md, simulated=snakemake.params.simulated)

@@ -7,5 +7,6 @@ WRITERS = {"table2": tables.write_table2, "table3": tables.write_table3, "table4
 
 with door(snakemake):
     write = WRITERS[snakemake.wildcards.table]
-    out, params = snakemake.output, snakemake.params
-    write(snakemake.input.metrics, snakemake.input.printed, out.csv, out.md, hausdorff=params.hausdorff, simulated=params.simulated)
+    files, out, params = snakemake.input, snakemake.output, snakemake.params
+    more = {"volumes": files.volumes} if files.volumes else {}
+    write(files.metrics, files.printed, out.csv, out.md, hausdorff=params.hausdorff, simulated=params.simulated, **more)

@@ -1,24 +1,29 @@
-"""Lesion volumes of all patients, for table A.5 and the calibration of the simulated cohort."""
+"""Lesion volumes of all patients, and where their diffusion lesions come from."""
 
 import numpy as np
 import pandas as pd
 
-from finalinfarct.dataset.images import read_image, voxel_volume_ml
+from finalinfarct.dataset.images import read_image, read_sidecar, voxel_volume_ml
 from finalinfarct.dataset.tables import write_table
+
+COLUMNS = ("participant_id", "diffusion_lesion_ml", "final_lesion_ml", "diffusion_lesion_source")
 
 
 def lesion_volumes(patients, output):
-    """Write the volumes of the diffusion lesion and the final lesion in reference space.
+    """Write the volumes of the diffusion lesion and the final lesion in reference space, and the source of the diffusion lesion.
 
     Parameters
     ----------
     patients : list of dict
         participant_id, and paths diffusion_lesion and final_lesion of masks.
     output : str or Path
-        Table with the columns participant_id, diffusion_lesion_ml, final_lesion_ml.
+        Table with the columns ``COLUMNS``; the source is expert or automatic, as the mask's side file says, or unknown.
     """
-    rows = [(patient["participant_id"], mask_volume_ml(patient["diffusion_lesion"]), mask_volume_ml(patient["final_lesion"])) for patient in patients]
-    write_table(pd.DataFrame(rows, columns=["participant_id", "diffusion_lesion_ml", "final_lesion_ml"]), output)
+    rows = []
+    for patient in patients:
+        volumes = (mask_volume_ml(patient[name]) for name in ("diffusion_lesion", "final_lesion"))
+        rows.append((patient["participant_id"], *volumes, read_sidecar(patient["diffusion_lesion"]).get("LesionSource", "unknown")))
+    write_table(pd.DataFrame(rows, columns=COLUMNS), output)
 
 
 def mask_volume_ml(path):

@@ -8,8 +8,9 @@ from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.evaluation.statistics import stars
 from finalinfarct.reporting import notes
+from finalinfarct.reporting.lesion_sources import source_note
 from finalinfarct.reporting.markdown import document, fixed, marked, mean_and_sd, p_text, pipe_table
-from finalinfarct.reporting.summary import STATUS, read_wide, summarise
+from finalinfarct.reporting.summary import STATUS, read_wide, summarise, tested_patients
 from finalinfarct.reporting.tables import SIGNIFICANT, against_mismatch, patients_of
 
 MODES = {"whole brain": "auc_brain", "affected hemisphere": "auc_hemisphere", "balanced": "auc_balanced"}
@@ -26,13 +27,15 @@ CAPTION = (
 )
 
 
-def write_auc(metrics, printed, out_csv, out_md, simulated=False):
+def write_auc(metrics, volumes, printed, out_csv, out_md, simulated=False):
     """Write the AUC of the model of the patients' own status and of the mismatch model, by status and mode.
 
     Parameters
     ----------
     metrics : path or list of path
         Metric tables of the two status-specific late-fusion networks with five inputs, and of the mismatch model.
+    volumes : str or Path
+        Table of lesion volumes, which tells the source of the diffusion lesions.
     printed : str or Path
         ``resources/printed/facts.csv``.
     out_csv, out_md : str or Path
@@ -47,7 +50,8 @@ def write_auc(metrics, printed, out_csv, out_md, simulated=False):
         A model is not in the metrics, or the models were tested on different patients.
     """
     panels = against_mismatch()
-    cells = summarise(read_wide(metrics), panels, MODES, _printed(printed)).rename(columns={"printed_p_value": "printed_p_value_below"})
+    wide = read_wide(metrics)
+    cells = summarise(wide, panels, MODES, _printed(printed)).rename(columns={"printed_p_value": "printed_p_value_below"})
     write_table(cells, out_csv)
     found = cells.set_index(["panel", "row", "metric"])
     sections = []
@@ -56,8 +60,8 @@ def write_auc(metrics, printed, out_csv, out_md, simulated=False):
         sections.append((f"{panel.title} (n = {patients_of(cells, panel)})", pipe_table(HEADER, lines)))
     counts = [f"{row.panel} {METHOD[row.row]}, {row.metric}: {row.n_undefined}" for row in cells.itertuples() if row.n_undefined]
     undefined = [f"Patients whose AUC is undefined are in no average: {'; '.join(counts)}."] if counts else []
-    page = document("AUC of CNN-based and perfusion-diffusion mismatch models", CAPTION, sections, [*undefined, *notes.AUC], simulated)
-    write_text(out_md, page)
+    remarks = [source_note(volumes, tested_patients(wide)), *undefined, *notes.AUC]
+    write_text(out_md, document("AUC of CNN-based and perfusion-diffusion mismatch models", CAPTION, sections, remarks, simulated))
 
 
 def _printed(path):

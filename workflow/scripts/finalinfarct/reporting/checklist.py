@@ -7,6 +7,7 @@ from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.learning.folds import TRAINING_SETS, read_folds
+from finalinfarct.reporting.lesion_sources import count_sources, read_sources
 from finalinfarct.reporting.markdown import document, mean_and_sd, pipe_table
 from finalinfarct.reporting.summary import STATUS
 
@@ -25,7 +26,7 @@ def write_checklist(files, settings, output):
     Parameters
     ----------
     files : dict
-        ``inclusion``, ``folds``, ``participants`` and ``table3`` (CSV).
+        ``inclusion``, ``folds``, ``participants``, ``volumes`` (lesion volumes) and ``table3`` (CSV).
     settings : dict
         ``cohorts``, ``images``, ``training``, ``folds``, ``evaluation``, ``faults`` (refuse or exclude) and ``simulated``, as configured.
     output : str or Path
@@ -89,7 +90,9 @@ def _items(inclusion, folds, files, settings):
     yield "8a", "Outcome", f"Final infarct, voxel by voxel, on {outcome}."
     yield "8b-c", "Outcome assessors, blinding", AUTHORS
     yield "9a-b", "Predictors", "DWI, ADC, Tmax, CBF, CBV at baseline, and subsets of them (table 4); no clinical variable enters a network."
-    yield "9c", "Predictor assessors", f"None for the networks. Mismatch model: DWI lesion by {_lesion_sources(cohorts)}."
+    sources = read_sources(files["volumes"], tested["participant_id"])
+    assessors = count_sources(sources) + ("; the expert is simulated" if settings["simulated"] and (sources == "expert").any() else "")
+    yield "9c", "Predictor assessors", f"None for the networks. Mismatch model: {assessors}."
     more = f", {len(added)} more train only" if len(added) else ""
     yield "10", "Sample size", f"All patients available: {len(tested)} tested ({status}){more}. No calculation was made."
     yield (
@@ -146,13 +149,9 @@ def _items(inclusion, folds, files, settings):
     limits = f"{simulated}Internal validation only; {len(tested)} tested patients. What the paper itself contradicts: results/paper_comparison.html."
     yield "26", "Limitations", limits
     yield "27a", "Poor or missing input", "Refused or excluded with the reason: results/dataset_check.tsv, results/inclusion.tsv."
-    yield "27b", "Users' part and expertise", "Images in BIDS form; an expert's DWI lesion mask is used where given."
+    masks = "; an expert's DWI lesion mask is used where given" if any(c["diffusion_lesion"] == "expert" for c in taking_part) else ""
+    yield "27b", "Users' part and expertise", f"Images in BIDS form{masks}."
     yield "27c", "Next steps", AUTHORS
-
-
-def _lesion_sources(cohorts):
-    """Where the diffusion lesion comes from, by cohort."""
-    return ", ".join(f"{c['diffusion_lesion']} ({name})" for name, c in cohorts.items())
 
 
 def _decided_by_validation(training):

@@ -6,10 +6,12 @@ from itertools import groupby
 import pandas as pd
 
 from finalinfarct.dataset.files import write_text
+from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.reporting import notes
 from finalinfarct.reporting.encoder import PRINTED_MATRIX
 from finalinfarct.reporting.html_page import bar, cell, notes_list, page, paragraph, table
+from finalinfarct.reporting.lesion_sources import source_note
 from finalinfarct.reporting.markdown import fixed, mean_and_sd, p_text
 from finalinfarct.reporting.tables import INPUTS, SIGNIFICANT, WORDS
 from finalinfarct.reporting.text_results import full_digits, is_p_value, shown
@@ -73,7 +75,7 @@ def write_comparison(files, hausdorff, out_csv, out_html, simulated=False):
     Parameters
     ----------
     files : dict of str to path
-        The finished tables in CSV: table1, table2, table3, table4, tableC6, auc, text_results.
+        The finished tables in CSV: table1, table2, table3, table4, tableC6, auc, text_results; and inclusion and volumes (lesion volumes).
     hausdorff : str
         Unit of the Hausdorff distance in them, ``mm`` or ``voxels``.
     out_csv : str or Path
@@ -97,7 +99,9 @@ def write_comparison(files, hausdorff, out_csv, out_html, simulated=False):
     write_table(frame.assign(**mixed, n=frame["n"].astype("Int64")), out_csv)
     by_table = {name: list(group) for name, group in groupby(rows, key=lambda row: row["table"])}
     sections = [("Overview", _overview(by_table)), ("Where the paper contradicts itself", notes_list(notes.GENERAL))]
-    sections += [(TITLES[name], _section(name, group)) for name, group in by_table.items()]
+    inclusion = read_inclusion(files["inclusion"])
+    note = source_note(files["volumes"], inclusion.loc[inclusion["included"] & (inclusion["role"] == "test"), "participant_id"])
+    sections += [(TITLES[name], _section(name, group, [note] if name in ("3", "AUC") else [])) for name, group in by_table.items()]
     write_text(out_html, page("Comparison with the paper", LEAD, sections, BANNER if simulated else None))
 
 
@@ -272,10 +276,10 @@ def _overview(by_table):
     return table(header, [(None, lines)], "narrow plain") + paragraph(remark)
 
 
-def _section(name, rows):
-    """Body of one table's section."""
+def _section(name, rows, remarks):
+    """Body of one table's section; ``remarks`` are its first notes."""
     said = {"AUC": notes.AUC, "A.5": notes.TABLE_A5}.get(name, notes.OF_TABLE.get(name, ()))
-    body = [notes_list([sentence for sentence in said if sentence not in notes.GENERAL])]
+    body = [notes_list([*remarks, *(sentence for sentence in said if sentence not in notes.GENERAL)])]
     if name not in PANELS:
         return body[0] + _facts(rows)
     for panel, group in groupby(rows, key=lambda row: row["panel"]):

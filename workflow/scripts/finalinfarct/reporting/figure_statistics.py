@@ -20,6 +20,7 @@ from finalinfarct.reporting.canvas import (
     new_figure,
     save,
 )
+from finalinfarct.reporting.lesion_sources import source_note
 from finalinfarct.reporting.markdown import p_text
 from finalinfarct.reporting.own_status import read_own_status
 
@@ -135,7 +136,7 @@ def draw_dice_by_volume(metric_files, volumes, simulated, svg, png):
     metric_files : list of str or Path
         As for ``draw_paired_dice``.
     volumes : str or Path
-        results/lesion_volumes.tsv: participant_id, diffusion_lesion_ml, final_lesion_ml.
+        results/lesion_volumes.tsv: participant_id, diffusion_lesion_ml, final_lesion_ml, diffusion_lesion_source.
     simulated : bool
         Whether the figure says that the cohort is simulated.
     svg, png : str or Path
@@ -164,7 +165,7 @@ def draw_dice_by_volume(metric_files, volumes, simulated, svg, png):
     axes[0].set_ylabel("DSC of the CNN of own status")
     signs = [Line2D([], [], color=STATUS_COLOURS[s], marker=STATUS_MARKERS[s], ls="", ms=4, label=label) for s, label in STATUS_LABELS.items()]
     axes[0].legend(handles=signs, loc="best")
-    footnote(figure, simulated)
+    footnote(figure, simulated, source_note(volumes, dice.index))
     save(figure, svg, png)
 
 

@@ -7,6 +7,7 @@ from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
+from finalinfarct.reporting.lesion_sources import source_note
 from finalinfarct.reporting.markdown import document, pipe_table
 from finalinfarct.reporting.notes import TABLE_A5
 
@@ -45,7 +46,7 @@ def write_table_a5(participants, inclusion, volumes, printed, out_csv, out_md, s
     inclusion : str or Path
         Inclusion table; only included patients are counted.
     volumes : str or Path
-        Table with the columns participant_id and diffusion_lesion_ml.
+        Table with the columns participant_id, diffusion_lesion_ml and diffusion_lesion_source.
     printed : str or Path
         ``resources/printed/facts.csv``.
     out_csv, out_md : str or Path
@@ -69,7 +70,8 @@ def write_table_a5(participants, inclusion, volumes, printed, out_csv, out_md, s
         f"{facts['patients']}. NIHSS: National Institutes of Health Stroke Scale; DWI: diffusion-weighted imaging; ICA: internal carotid artery."
     )
     body = pipe_table(("Clinical variables", "This run", "Printed in the paper", "Missing"), lines)
-    remarks = [*TABLE_A5, "Patients with a missing value are left out of that row; percentages are of those with a known one."]
+    missing = "Patients with a missing value are left out of that row; percentages are of those with a known one."
+    remarks = [source_note(volumes, patients.index), *TABLE_A5, missing]
     if simulated:
         remarks.append("The simulation draws these variables from distributions fitted to the printed ones, so agreement here shows nothing else.")
     page = document("Table A.5. Baseline characteristics", caption, [("Patients", body)], remarks, simulated)
@@ -82,7 +84,8 @@ def included_patients(participants, inclusion, volumes):
     Returns
     -------
     pandas.DataFrame
-        By participant_id: the columns of participants.tsv, and role, status and diffusion_lesion_ml, which replace columns of that name there.
+        By participant_id: the columns of participants.tsv, and role, status, diffusion_lesion_ml and diffusion_lesion_source, which replace columns
+        of that name there.
 
     Raises
     ------
@@ -92,13 +95,12 @@ def included_patients(participants, inclusion, volumes):
     table = read_inclusion(inclusion).set_index("participant_id")
     wanted = table.loc[table["included"], ["role", "status"]]
     known = read_table(participants, text=PARTICIPANT_TEXT).set_index("participant_id")
-    sizes = read_table(volumes).set_index("participant_id")["diffusion_lesion_ml"]
+    sizes = read_table(volumes).set_index("participant_id")[["diffusion_lesion_ml", "diffusion_lesion_source"]]
     for path, index in ((participants, known.index), (volumes, sizes.index)):
         absent = sorted(set(wanted.index) - set(index))
         if absent:
             raise InputError(path, f"no row for the included patients {', '.join(absent)}", "add them, or make the table again")
-    own = {"role": wanted["role"], "status": wanted["status"], "diffusion_lesion_ml": sizes.loc[wanted.index]}
-    return known.loc[wanted.index].assign(**own)
+    return known.loc[wanted.index].assign(**wanted, **sizes.loc[wanted.index])
 
 
 def _count(name, patients, facts):

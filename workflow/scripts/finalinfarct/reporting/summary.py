@@ -81,6 +81,11 @@ def values_of(wide, model, status):
     return chosen.droplevel(["status", *Model._fields]).sort_index()
 
 
+def tested_patients(wide):
+    """Tested patients, whatever their status, from ``read_wide``: their participant_ids."""
+    return wide.index.get_level_values("participant_id").unique()
+
+
 def compare(first, second):
     """Paired comparison of one metric, two series by participant_id: dict with n_pairs, dropped, p_value, shift (first - second)."""
     if not first.index.equals(second.index):

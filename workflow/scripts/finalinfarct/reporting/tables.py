@@ -6,9 +6,22 @@ from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.reporting import notes
 from finalinfarct.reporting.encoder import write_table1
+from finalinfarct.reporting.lesion_sources import source_note
 from finalinfarct.reporting.markdown import document, marked, mean_and_sd, p_text, pipe_table
 from finalinfarct.reporting.patients import write_table_a5
-from finalinfarct.reporting.summary import HAUSDORFF, LOWER_IS_BETTER, OVERLAP, PRINTED_NAMES, Model, Panel, Row, printed_cells, read_wide, summarise
+from finalinfarct.reporting.summary import (
+    HAUSDORFF,
+    LOWER_IS_BETTER,
+    OVERLAP,
+    PRINTED_NAMES,
+    Model,
+    Panel,
+    Row,
+    printed_cells,
+    read_wide,
+    summarise,
+    tested_patients,
+)
 
 __all__ = ["write_table1", "write_table2", "write_table3", "write_table4", "write_table_a5", "write_table_c6"]
 
@@ -63,17 +76,19 @@ def write_table2(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=Fa
     _write("2", title, caption, panels, metrics, printed, out_csv, out_md, hausdorff, simulated, dot=False)
 
 
-def write_table3(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=False):
+def write_table3(metrics, printed, out_csv, out_md, volumes, hausdorff="mm", simulated=False):
     """Write table 3: the model of the patients' own status against the mismatch model; parameters as in ``write_table2``.
 
-    Both rows of a panel carry the p-value of their comparison; the stars stand on the better one, as printed.
+    ``volumes`` is the table of lesion volumes, which tells the source of the mismatch model's diffusion lesions. Both rows of a panel carry the
+    p-value of their comparison; the stars stand on the better one, as printed.
     """
     caption = (
         "Late-fusion CNN trained on patients of the same status, against the diffusion lesion (reperfused patients) or the diffusion lesion and "
         f"Tmax above the threshold (non-reperfused patients). {BOLD} {TEST}; the stars stand on the better model. {DOT}"
     )
     title = "Table 3. CNN-based and perfusion-diffusion mismatch models"
-    _write("3", title, caption, against_mismatch(), metrics, printed, out_csv, out_md, hausdorff, simulated)
+    remarks = [source_note(volumes, tested_patients(read_wide(metrics)))]
+    _write("3", title, caption, against_mismatch(), metrics, printed, out_csv, out_md, hausdorff, simulated, remarks=remarks)
 
 
 def against_mismatch():
@@ -115,8 +130,8 @@ def write_table_c6(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=
     _write("C.6", title, caption, panels, metrics, printed, out_csv, out_md, hausdorff, simulated, hausdorff_decimals=2)
 
 
-def _write(table, title, caption, panels, metrics, printed, out_csv, out_md, hausdorff, simulated, dot=True, hausdorff_decimals=1):
-    """Summarise, and write both files."""
+def _write(table, title, caption, panels, metrics, printed, out_csv, out_md, hausdorff, simulated, dot=True, hausdorff_decimals=1, remarks=()):
+    """Summarise, and write both files; ``remarks`` are the first notes."""
     cells = summarise(read_wide(metrics), panels, OVERLAP | {"HD": HAUSDORFF[hausdorff]}, printed_cells(printed, table), dot)
     sections = []
     for panel in panels:
@@ -126,7 +141,7 @@ def _write(table, title, caption, panels, metrics, printed, out_csv, out_md, hau
     sections.append(("As printed in the paper (HD without a unit)", "\n\n".join(below)))
     about = f"{caption} DSC: Dice similarity coefficient; VS: volumetric similarity; HD: Hausdorff distance in {hausdorff}."
     write_table(cells, out_csv)
-    page = document(title, about, sections, [*_undefined(cells, panels), *notes.OF_TABLE[table]], simulated)
+    page = document(title, about, sections, [*remarks, *_undefined(cells, panels), *notes.OF_TABLE[table]], simulated)
     write_text(out_md, page)
 
 

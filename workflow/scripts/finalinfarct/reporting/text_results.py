@@ -16,6 +16,7 @@ from finalinfarct.evaluation.statistics import fisher_exact, pearson, wilcoxon_r
 from finalinfarct.learning.folds import read_folds
 from finalinfarct.reporting import notes
 from finalinfarct.reporting.auc_table import METHOD
+from finalinfarct.reporting.lesion_sources import count_sources
 from finalinfarct.reporting.markdown import document, p_text, pipe_table
 from finalinfarct.reporting.patients import COUNTS, MEDIANS, included_patients
 from finalinfarct.reporting.summary import STATUS, read_wide, values_of
@@ -128,7 +129,7 @@ def reproduced(files):
         **_responders(files["responders"]),
         **_correlation(wide, patients),
         **_cohort_differences(patients),
-        **_characteristics(files["table_a5"]),
+        **_characteristics(files["table_a5"], patients),
         **_networks(files["table1"], files["environments"]),
         **_fold_sizes(files["folds"]),
         "median delay of I-KNOW follow-up perfusion": Found(math.nan, note="the dataset holds no times of acquisition"),
@@ -220,7 +221,8 @@ def _correlation(wide, patients):
         raise InputError("metrics", f"tested patients that are not included: {', '.join(absent)}", "evaluate again")
     r, p_value = pearson(dsc, patients.loc[dsc.index, "diffusion_lesion_ml"])
     name, note = "correlation DSC with baseline DWI volume", "Pearson; the model of the patients' own status, all tested patients"
-    return {f"{name} r": Found(r, len(dsc), note), f"{name} p": Found(p_value, len(dsc), note)}
+    sources = count_sources(patients.loc[dsc.index, "diffusion_lesion_source"])
+    return {f"{name} r": Found(r, len(dsc), f"{note}; {sources}"), f"{name} p": Found(p_value, len(dsc), note)}
 
 
 def _cohort_differences(patients):
@@ -234,6 +236,9 @@ def _cohort_differences(patients):
     }
     for name, column in COMPARED.items():
         found[f"{name} cohort difference Wilcoxon p"] = _difference(lost[column].astype(float), lost["cohort"], cohorts, _rank_sum)
+    size = "DWI lesion size cohort difference Wilcoxon p"
+    if found[size].n:
+        found[size] = found[size]._replace(note=f"{found[size].note}; {count_sources(lost['diffusion_lesion_source'])}")
     return found
 
 
@@ -260,8 +265,8 @@ def _rank_sum(first, second):
     return wilcoxon_rank_sum(first, second)[1]
 
 
-def _characteristics(path):
-    """Values of table A.5."""
+def _characteristics(path, patients):
+    """Values of table A.5; ``patients`` are those of the table."""
     table = read_table(path, text=("row",)).set_index("row")
     found = {}
     for row, (_, _, fact) in COUNTS.items():
@@ -270,7 +275,8 @@ def _characteristics(path):
     for row, (_, fact, _) in MEDIANS.items():
         for part in ("median", "quartile 1", "quartile 3"):
             found[f"{fact} {part}"] = Found(table.loc[row, part.replace(" ", "_")], int(table.loc[row, "n"]))
-    return found
+    size = "DWI lesion size median"
+    return found | {size: found[size]._replace(note=count_sources(patients["diffusion_lesion_source"]))}
 
 
 def _networks(table1, environments):

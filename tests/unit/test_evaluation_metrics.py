@@ -128,17 +128,18 @@ def test_fast_enough_for_a_patient_of_the_paper():
 
 def test_mask_tables(tmp_path):
     affine = np.diag([2.0, 2.0, 5.0, 1.0])
-    first, second = box((0, 4), (0, 4), (0, 2)), box((2, 6), (0, 4), (0, 2))
+    first, second = box((0, 4), (0, 4), (0, 2)), box((3, 6), (0, 4), (0, 2))
     write_image(tmp_path / "a.nii.gz", first, affine, {"LesionSource": "automatic"}, dtype=np.uint8)
     write_image(tmp_path / "b.nii.gz", second, affine, {"LesionSource": "expert"}, dtype=np.uint8)
     evaluate_masks([("sub-1", tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")], tmp_path / "t.tsv")
     table = pd.read_csv(tmp_path / "t.tsv", sep="\t")
     assert list(table.columns) == ["participant_id", "metric", "value"]
-    assert table.set_index("metric")["value"]["hausdorff_distance_mm"] == 4.0
+    values = table.set_index("metric")["value"]
+    assert values[["precision", "recall", "hausdorff_distance_mm"]].tolist() == pytest.approx([8 / 32, 8 / 24, 6.0])
     patient = {"participant_id": "sub-1", "diffusion_lesion": tmp_path / "a.nii.gz", "final_lesion": tmp_path / "b.nii.gz"}
     lesion_volumes([patient], tmp_path / "v.tsv")
     volumes = pd.read_csv(tmp_path / "v.tsv", sep="\t").iloc[0]
-    expected = {"participant_id": "sub-1", "diffusion_lesion_ml": 0.64, "final_lesion_ml": 0.64, "diffusion_lesion_source": "automatic"}
+    expected = {"participant_id": "sub-1", "diffusion_lesion_ml": 0.64, "final_lesion_ml": 0.48, "diffusion_lesion_source": "automatic"}
     assert volumes.to_dict() == expected
 
 

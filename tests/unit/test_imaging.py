@@ -62,12 +62,14 @@ def outputs(folder):
     return [folder / f"{name}_out.nii.gz" for name in ("b0", "dwi", "adc")]
 
 
-def test_adc_from_a_series(tmp_path):
+@pytest.mark.parametrize("bvals", [(0, 1000, 0, 1000), (40, 500, 1000)])
+def test_adc_from_a_series(tmp_path, bvals):
     out = outputs(tmp_path)
-    compute_adc(diffusion_series(tmp_path, (0, 1000, 0, 1000)), None, *out)
+    compute_adc(diffusion_series(tmp_path, bvals), None, *out)
     assert read_image(out[2]).get_fdata() == pytest.approx(np.full((6, 6, 5), 900.0), abs=0.1)
-    assert read_image(out[0]).get_fdata()[0, 0, 0] == pytest.approx(1000)
-    assert read_sidecar(out[2])["Units"] == "um2/s"
+    for path, b in ((out[0], bvals[0]), (out[1], 1000)):
+        assert read_image(path).get_fdata()[0, 0, 0] == pytest.approx(1000 * np.exp(-900e-6 * b), rel=1e-5)
+    assert read_sidecar(out[2])["Units"] == "um2/s" and read_sidecar(out[1])["DiffusionBValue"] == 1000
 
 
 def test_adc_of_three_directions_is_the_mean_diffusivity(tmp_path):
@@ -93,9 +95,11 @@ def test_one_weighted_volume_is_left_as_it_is():
 @pytest.mark.parametrize(("units", "factor"), [("um2/s", 1.0), ("1e-6 mm2/s", 1.0), ("1e-3 mm2/s", 1e-3), ("mm2/s", 1e-6)])
 def test_adc_of_the_scanner_in_any_unit(tmp_path, units, factor):
     out = outputs(tmp_path)
-    write_image(tmp_path / "adc.nii.gz", np.full((6, 6, 5), 900.0 * factor), AFFINE, {"Units": units})
+    given, expected = np.full((6, 6, 5), 900.0), np.full((6, 6, 5), 900.0)
+    given[5, 5, :2], expected[5, 5, :2] = (9000, -50), (4000, 0)
+    write_image(tmp_path / "adc.nii.gz", given * factor, AFFINE, {"Units": units})
     compute_adc(diffusion_series(tmp_path, (1000,)), tmp_path / "adc.nii.gz", *out)
-    assert read_image(out[2]).get_fdata() == pytest.approx(np.full((6, 6, 5), 900.0), rel=1e-4)
+    assert read_image(out[2]).get_fdata() == pytest.approx(expected, rel=1e-4)
     assert read_image(out[0]).get_fdata()[0, 0, 0] == pytest.approx(1000, rel=1e-4)
 
 
@@ -202,6 +206,7 @@ def test_a_lesion_in_the_reference_s_own_space_only_changes_its_grid(tmp_path):
     predicted, native = tmp_path / "there.nii.gz", [tmp_path / f"{name}.nii.gz" for name in ("mask", "probability")]
     write_native(predicted, predicted, tmp_path / "lesion.nii.gz", None, *native)
     assert np.array_equal(read_image(native[0]).get_fdata(), lesion)
+    assert read_sidecar(native[0])["VolumeMl"] == pytest.approx(8 * 8 * 6 * 0.08)
 
 
 def test_registration_is_repeatable_and_labels_stay_labels(tmp_path):
@@ -309,11 +314,12 @@ def labels(folder, dwi_lesion):
     brain[2:18, 2:18] = 1
     final[16:20, 5:8, 3] = 1
     drawn[5:7, 5:7, 3] = 1
-    adc[10:14, 10:14, 2:6] = 500
+    # 5.1 ml; 0.4 ml, which is enough; 0.24 ml, which is not; and 1.9 ml without signal
+    adc[10:14, 10:14, 2:6], adc[4, 4, 1:6], adc[7, 4, 1:4], adc[4:8, 13:16, 2:4] = 650, 650, 650, 0
     for name, data in (("final", final), ("drawn", drawn), ("adc", adc), ("brain", brain)):
         write_image(folder / f"{name}.nii.gz", data, AFFINE)
     out = [folder / f"{name}_out.nii.gz" for name in ("diffusion", "final", "dseg")]
-    settings = {"adc_threshold_um2_s": 620.0, "minimum_component_ml": 0.5}
+    settings = {"adc_threshold_um2_s": 700.0, "minimum_component_ml": 0.3}
     source = folder / "drawn.nii.gz" if dwi_lesion else None
     make_labels(
         folder / "final.nii.gz", None, source, None, folder / "adc.nii.gz", 20, folder / "adc.nii.gz", folder / "brain.nii.gz", settings, *out
@@ -330,7 +336,7 @@ def test_labels(tmp_path):
 
 def test_automatic_label_where_no_expert_drew(tmp_path):
     diffusion, _, _ = labels(tmp_path, dwi_lesion=False)
-    assert read_image(diffusion).get_fdata().sum() == 64 and read_sidecar(diffusion)["LesionSource"] == "automatic"
+    assert read_image(diffusion).get_fdata().sum() == 64 + 5 and read_sidecar(diffusion)["LesionSource"] == "automatic"
 
 
 def test_normalisation_of_known_values():
@@ -344,6 +350,16 @@ def test_normalisation_of_known_values():
     outlier = np.linspace(0, 1, 1000).reshape(10, 10, 10)
     outlier[0, 0, 0] = 1e6
     assert normalise_array(outlier, np.ones(outlier.shape, bool), method="robust")[5, 5, 5] == pytest.approx(outlier[5, 5, 5], abs=0.05)
+
+
+def test_normalisation_of_files_is_of_the_method_and_scope_asked_for(tmp_path):
+    ramp = np.arange(101.0).reshape(101, 1, 1)
+    write_image(tmp_path / "a.nii.gz", ramp * [1, 2, 3], AFFINE)
+    write_image(tmp_path / "m.nii.gz", np.ones((101, 1, 3)), AFFINE, dtype=np.uint8)
+    normalise([(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")], tmp_path / "m.nii.gz", "robust", "slice")
+    # the percentiles 1 and 99 of each slice are its values 1 and 99
+    expected = np.broadcast_to(np.clip((ramp - 1) / 98, 0, 1), (101, 1, 3))
+    assert read_image(tmp_path / "b.nii.gz").get_fdata() == pytest.approx(expected, abs=1e-6)
 
 
 def test_normalisation_refuses_a_mask_on_another_grid(tmp_path):
@@ -367,7 +383,11 @@ def test_reperfusion_ratio_counts_what_was_measured_twice():
 
 @pytest.mark.parametrize(
     ("missing", "ratio", "coverage", "reason"),
-    [(2, 0.0, 0.8, None), (6, None, 0.4, "only 40 % of the hypoperfused voxels at baseline were measured at H3")],
+    [
+        (2, 0.0, 0.8, None),
+        (3, None, 0.7, "only 70 % of the hypoperfused voxels at baseline were measured at H3"),
+        (6, None, 0.4, "only 40 % of the hypoperfused voxels at baseline were measured at H3"),
+    ],
 )
 def test_slices_missing_at_h3_are_not_reperfused(tmp_path, missing, ratio, coverage, reason):
     """A lesion through ten slices that is the same at H3, of which the first slices were not acquired again."""

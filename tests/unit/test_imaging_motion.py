@@ -75,7 +75,9 @@ def test_a_head_at_rest_stays_where_it_is():
 def test_smoothing_has_the_width_it_says_and_keeps_what_is_even():
     signal, head = np.zeros((41, 41, 3, 1), np.float32), np.ones((41, 41, 3), bool)
     signal[20, 20, 1] = 1
-    row = smooth_in_plane(signal, head, VOXEL_MM, 9.0).reshape(head.shape)[:, 20, 1]
+    smooth = smooth_in_plane(signal, head, VOXEL_MM, 9.0).reshape(head.shape)
+    assert not smooth[..., [0, 2]].any()
+    row = smooth[:, 20, 1]
     # half of the height at half of the width, 1.5 voxels from the middle
     assert np.interp(1.5, [1, 2], row[21:23]) == pytest.approx(row[20] / 2, rel=0.06)
     half = np.arange(41)[:, None, None] < 20

@@ -61,10 +61,12 @@ def files(tmp_path, brain):
     lesion, flow = np.zeros(SHAPE), np.full(SHAPE, 40.0)
     lesion[10:14, 8:12, 2], lesion[2:4, 8:10, 2] = 1, 1
     flow[4:8, 4:16, 1:5] = 0
+    adc = np.full(SHAPE, 800.0)
+    adc[4:6, 4:16, 1] = 0
     images = {
         "reference": texture(),
         "brain_mask": brain,
-        "adc": np.full(SHAPE, 800.0),
+        "adc": adc,
         "final_lesion": lesion,
         "tmax": np.where(late > 0, late, 2.0),
         "cbf": flow,
@@ -168,7 +170,7 @@ def test_numbers_in_closed_form(files, tmp_path):
         "similarity_dsc": 2,
         "similarity_followup": 2,
         "median_adc_um2_s": 800,
-        "without_adc_percent": 0,
+        "without_adc_percent": 100 * 24 / 768,
         "unperfused_percent": 25,
         "median_tmax_s": 2,
         "hypoperfused_ml": 20 * VOXEL_ML,

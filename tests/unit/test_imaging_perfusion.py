@@ -11,6 +11,7 @@ from scipy.linalg import circulant
 
 from finalinfarct.dataset.images import read_image, read_sidecar, write_image
 from finalinfarct.errors import InputError
+from finalinfarct.imaging.arterial_input import select_arterial_voxels
 from finalinfarct.imaging.bolus import BrokenFrameError, NoBolusError, concentration, find_bolus
 from finalinfarct.imaging.deconvolution import deconvolve, oscillation, peak
 from finalinfarct.imaging.perfusion import compute_perfusion, perfusion_maps, use_given_maps
@@ -113,6 +114,28 @@ def test_maps_from_noise_free_curves():
     assert (maps["CBF"] > 0.4 * 60).all() and (maps["CBF"] < 60).all()
 
 
+def test_maps_of_an_arterial_impulse_are_exact():
+    """Its deconvolution is a division."""
+    time_s = TR_S * np.arange(30)
+    settings = SETTINGS | {"hematocrit_factor": 0.6, "density_g_per_ml": 1.2}
+    curves, arterial_input = 0.02 * TR_S * 8 * np.exp(-time_s / 4)[None], np.r_[8.0, np.zeros(29)]
+    maps = perfusion_maps(curves, arterial_input, TR_S, settings)
+    expected = {"CBF": 6000 * 0.5 * 0.02, "CBV": 100 * 0.5 * curves.sum() / 8, "MTT": TR_S * np.exp(-time_s / 4).sum()}
+    assert {name: maps[name][0] for name in expected} == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("method", "truncation", "limit"), [("csvd", 0.3, 0.035), ("osvd", 0.1, 0.02)])
+def test_maps_are_of_the_deconvolution_asked_for(method, truncation, limit):
+    time_s = TR_S * np.arange(40)
+    noisy = tissue(time_s, 0.01, 4.0, 2.0)[None] + np.random.default_rng(4).normal(0, 0.002, (5, 40))
+    settings = SETTINGS | {"deconvolution": method, "truncation": truncation, "oscillation_index": limit}
+    residue = explicit_csvd(noisy, gamma_variate(time_s), truncation)
+    if method == "osvd":
+        residue = deconvolve(noisy, gamma_variate(time_s), TR_S, method="osvd", oscillation_index=limit)
+    flow = perfusion_maps(noisy, gamma_variate(time_s), TR_S, settings)["CBF"]
+    assert flow == pytest.approx(6000 * 0.73 / 1.04 * residue.max(axis=1), rel=1e-4)
+
+
 def test_tmax_follows_the_delay():
     time_s = TR_S * np.arange(60)
     delays = np.arange(0, 9, 0.5)
@@ -124,8 +147,9 @@ def test_tmax_follows_the_delay():
 
 def test_concentration_inverts_the_signal_equation():
     change = np.linspace(0, 20, 10)
-    signal = 300 * np.exp(-0.04 * np.r_[np.zeros(5), change])[None]
-    assert concentration(signal, 0.04, slice(0, 5))[0, 5:] == pytest.approx(change, rel=1e-4, abs=1e-4)
+    signal = np.r_[300 * np.exp(-0.04 * np.r_[np.zeros(5), change]), 1.5, 0][None]
+    expected = np.r_[change, np.log([100, 100]) / 0.04]  # held at 1 % of the signal before
+    assert concentration(signal, 0.04, slice(0, 5))[0, 5:] == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
 def test_bolus_is_found_after_unsteady_frames():
@@ -218,6 +242,22 @@ def test_series_to_maps(series, tmp_path):
     assert outputs["aif"].read_text(encoding="utf-8").startswith("time_s\tconcentration\n")
 
 
+def test_maps_of_a_series_are_those_of_its_curves(series, tmp_path):
+    """Noise before the bolus is no arterial input, and CBV is that of 20 s from its arrival on, in frames of 1.5 s."""
+    rewritten(series, lambda values: np.random.default_rng(0).normal(values, 8).clip(0))
+    outputs = computed(series, tmp_path, settings=SETTINGS | {"cbv_window_s": 20.0, "truncation": 0.2})
+    before = json.loads(outputs["report"].read_text(encoding="utf-8"))["pre_bolus_frames"]
+    values, arterial = read_image(series).get_fdata(), read_image(outputs["aif_mask"]).get_fdata() > 0
+    part, tissue_part = (values[where].reshape(-1, 50) for where in (arterial, np.s_[9:12, 4:6, 2:4]))
+    arterial_curves, voxels = (-np.log(some / some[:, :before].mean(axis=1, keepdims=True)) / 0.04 for some in (part, tissue_part))
+    arterial_input = np.where(np.arange(50) < before, 0, arterial_curves.mean(axis=0))
+    expected = {"CBF": 6000 * 0.73 / 1.04 * explicit_csvd(voxels, arterial_input, 0.2).max(axis=1)}
+    expected["CBV"] = 100 * 0.73 / 1.04 * voxels[:, : before + 13].sum(axis=1) / arterial_input[: before + 13].sum()
+    expected["TTP"] = TR_S * (voxels[:, before:].argmax(axis=1) + 1)
+    for name, numbers in expected.items():
+        assert read_image(outputs[name]).get_fdata()[9:12, 4:6, 2:4].ravel() == pytest.approx(numbers, rel=1e-4), name
+
+
 def test_the_arterial_peak_has_one_time_from_the_first_acquired_frame(series, tmp_path):
     def bright_first(values):
         values[..., :2] *= (2.0, 1.3)
@@ -234,6 +274,16 @@ def test_series_twice_gives_the_same_bytes(series, tmp_path):
     first, second = computed(series, tmp_path / "a"), computed(series, tmp_path / "b")
     assert all(first[name].read_bytes() == second[name].read_bytes() for name in ("aif", "report"))
     assert np.array_equal(read_image(first["Tmax"]).get_fdata(), read_image(second["Tmax"]).get_fdata())
+
+
+def test_the_fullest_arterial_voxels_are_taken():
+    """Twelve of the thirty that are all but full, in a vessel whose edges are mixed with tissue."""
+    time_s, random = TR_S * np.arange(50), np.random.default_rng(0)
+    share = np.r_[np.zeros(1850), np.repeat([0.1, 0.3, 0.5, 0.7], 20), np.repeat([0.9, 0.92, 0.94, 0.96], 10), np.linspace(0.99, 1, 30)]
+    share = random.permutation(share)[:, None]
+    noise = np.where(share > 0, 0, random.normal(0, 0.02, (2000, 50)))
+    curves = share * 8 * gamma_variate(time_s) + (1 - share) * 60 * tissue(time_s, 0.01, 4.0) + noise
+    assert set(select_arterial_voxels(curves, slice(0, 6))) == set(share[:, 0].argsort()[-12:])
 
 
 def test_given_arterial_mask_is_used(series, tmp_path):
@@ -426,6 +476,16 @@ def test_clean_series_has_no_flag(clean, tmp_path):
     assert flags_of(computed(clean, tmp_path)) == []
 
 
+def test_motion_is_corrected_when_asked(clean, tmp_path):
+    still = computed(clean, tmp_path / "still")
+    rewritten(clean, jerk_and_return)
+    inner, error = (slice(5, 11), slice(5, 11), slice(2, 4)), []
+    for correction in (False, True):
+        moved = computed(clean, tmp_path / str(correction), settings=SETTINGS | {"motion_correction": correction})
+        error.append(np.abs(read_image(moved["CBV"]).get_fdata() - read_image(still["CBV"]).get_fdata())[inner].mean())
+    assert error[1] < 0.5 * error[0]
+
+
 @pytest.mark.parametrize(("kind", "smoothed", "same"), [("time", "Tmax", "CBF"), ("flow", "CBF", "Tmax")])
 def test_smoothing_lowers_the_scatter_of_its_own_maps(series, tmp_path, kind, smoothed, same):
     rewritten(series, lambda values: np.random.default_rng(0).normal(values, 12).clip(0))
@@ -449,10 +509,13 @@ def test_blood_volume_is_taken_from_the_passage_alone():
 def test_given_maps(tmp_path):
     affine, shape = np.eye(4), (5, 5, 5)
     for name, value, units in (("tmax", 3.0, "s"), ("cbf", 60.0, "ml/100g/min"), ("cbv", 4.0, "ml/100g")):
-        write_image(tmp_path / f"{name}.nii.gz", np.full(shape, value), affine, {"Units": units})
+        values = np.full(shape, value)
+        values[0, 0, 0] = -1
+        write_image(tmp_path / f"{name}.nii.gz", values, affine, {"Units": units})
     outputs = {name: tmp_path / f"{name}_out.nii.gz" for name in ("perfref", "Tmax", "CBF", "CBV", "MTT")}
     use_given_maps(*(tmp_path / f"{name}.nii.gz" for name in ("tmax", "cbf", "cbv")), outputs)
     assert read_image(outputs["MTT"]).get_fdata()[2, 2, 2] == pytest.approx(4.0)
+    assert all(read_image(path).get_fdata()[0, 0, 0] == 0 for path in outputs.values())
 
 
 def test_osipi_curves_without_delay(realdata):

@@ -26,7 +26,7 @@ def write_patient(folder, name, status="reperfused"):
         "final_lesion": truth,
         "diffusion_lesion": truth & (y > 15),
         "mask": brain & (x > 15) & (y > 8),
-        "tmax": np.where(brain & (x > 12), 6.5, 1.0),
+        "tmax": np.where(brain & (x > 12), x / 2, 1.0),
         "probability": np.where(brain, x / 24.0, 0.0),
     }
     paths = {}
@@ -48,12 +48,12 @@ def test_mismatch_rule():
 def test_mismatch_files(tmp_path):
     patients = [write_patient(tmp_path, "sub-1"), write_patient(tmp_path, "sub-2", "nonreperfused")]
     out = tmp_path / "predictions" / "mismatch"
-    predict_mismatch(patients, {"tmax_threshold_s": 6.0}, out)
+    predict_mismatch(patients, {"tmax_threshold_s": 8.0}, out)
     lesion = read_image(patients[0]["diffusion_lesion"]).get_fdata() > 0
     masks = {name: read_image(out / f"{name}_space-reference_label-lesion_mask.nii.gz").get_fdata() > 0 for name in ("sub-1", "sub-2")}
     assert (masks["sub-1"] == lesion).all()
     tmax, brain = (read_image(patients[1][key]).get_fdata() for key in ("tmax", "brain_mask"))
-    assert (masks["sub-2"] == (lesion | ((tmax > 6) & (brain > 0)))).all() and masks["sub-2"].sum() > lesion.sum()
+    assert (masks["sub-2"] == (lesion | ((tmax > 8) & (brain > 0)))).all() and masks["sub-2"].sum() > lesion.sum()
     about = json.loads((out / "sub-2_space-reference_label-lesion_mask.json").read_text())
     assert about["ReperfusionStatus"] == "nonreperfused" and about["LesionSource"] == "expert"
     assert sorted(path.name for path in out.parent.iterdir()) == ["mismatch"]
@@ -101,7 +101,7 @@ def test_mismatch_family_is_scored_by_its_mask_on_the_same_voxels(tmp_path):
     pd.testing.assert_series_equal(network, values)
 
 
-def test_balanced_draw_depends_on_the_patient_and_on_nothing_else(tmp_path):
+def test_balanced_draw_depends_on_the_patient_and_the_seed_and_on_nothing_else(tmp_path):
     # Two patients with the same images, each evaluated twice, from files of other names.
     (tmp_path / "elsewhere").mkdir()
     balanced, others = [], []
@@ -116,6 +116,9 @@ def test_balanced_draw_depends_on_the_patient_and_on_nothing_else(tmp_path):
         balanced.append(values.pop("auc_balanced"))
         others.append(values)
     pd.testing.assert_series_equal(*balanced)
+    evaluate_predictions(patients, *FAMILY, 2, tmp_path / "seed.tsv")
+    other_seed = read_table(tmp_path / "seed.tsv").query("metric == 'auc_balanced'").set_index("participant_id")["value"]
+    assert (other_seed[["sub-1", "sub-2"]] != balanced[0]).all()
     assert balanced[0]["sub-1"] != balanced[0]["sub-2"]
     assert (others[0].loc["sub-1"] == others[0].loc["sub-2"]).all() and (others[0] == others[1]).all(axis=None)
 

@@ -66,11 +66,16 @@ def test_blocks_are_convolution_relu_normalisation_twice():
 
 
 def test_settings_reach_the_layers():
-    network = build("late", 2, 32, dropout=0.3, l2=0.01, initializer="he_normal", batch_normalization_momentum=0.7, batch_normalization_epsilon=0.02)
+    from finalinfarct.learning.network import network_from_settings
+
+    settings = {"dropout": 0.3, "l2": 0.01, "initializer": "he_normal"}
+    settings |= {"batch_normalization_momentum": 0.7, "batch_normalization_epsilon": 0.02}
+    network = network_from_settings("late", ["DWI", "ADC"], 32, settings)
     norm = network.get_layer("decoder2_norm1")
     assert (norm.momentum, norm.epsilon) == (0.7, 0.02)
     assert network.get_layer("branch1_dropout5").rate == 0.3
     assert type(network.get_layer("head").kernel_initializer).__name__ == "HeNormal"
+    assert float(network.get_layer("head").kernel_regularizer.l2) == pytest.approx(0.01)
     default = build("late", 1, 32).get_layer("decoder2_norm1")
     assert (default.momentum, default.epsilon) == (0.99, 1e-3)
 

@@ -38,7 +38,7 @@ def family(tmp_path_factory):
 
 def predict(family, output, **changes):
     _, folds, weights, images, _ = family
-    arguments = {"folds": folds, "weights": weights, "patients": images, "inputs": INPUTS, "matrix": 32, "threshold": 0.5} | changes
+    arguments = {"folds": folds, "weights": weights, "patients": images, "inputs": INPUTS, "matrix": 32, "threshold": 0.7} | changes
     predict_family(fusion="late", settings=SETTINGS, output_folder=output, training_set="all", **arguments)
 
 
@@ -63,7 +63,7 @@ def test_training_learns_the_lesion_and_all_test_patients_are_predicted(family, 
             assert probability.shape == mask.shape == truth[name].shape
             np.testing.assert_allclose(probability.affine, AFFINE)
             voxels, predicted = probability.get_fdata(dtype=np.float32), np.asarray(mask.dataobj)
-            np.testing.assert_array_equal(predicted, voxels >= 0.5)
+            np.testing.assert_array_equal(predicted, voxels >= 0.7)
             side = json.loads((stem.parent / f"{stem.name}_mask.json").read_text())
             assert (side["Fusion"], side["Inputs"], side["Fold"], side["TrainingSet"]) == ("late", INPUTS, fold["fold"], "all")
             if fold["fold"] == 1:

@@ -60,6 +60,24 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(data, tmp_path
     assert sorted(p.name for p in first[0].parent.iterdir()) == ["environment.json", "history.csv", "model.weights.h5"]
 
 
+def test_the_loss_is_that_of_the_settings(data, tmp_path):
+    """All slices in one batch, at a rate that leaves the weights as they were: the loss is that of the network that is written."""
+    from finalinfarct.learning.network import build_network
+
+    settings = {"epochs": 1, "batch_size": 1000, "learning_rate": 1e-12, "dropout": 0.0, "l2": 0.01}
+    settings |= {"lesion_weight": 3.0, "dice_denominator": "linear"}
+    weights, history, _ = run(data, tmp_path, inputs=["DWI"], settings=settings)
+    members = json.loads((data / "folds.json").read_text())["folds"][0]["training_sets"]["all"]["training"]
+    images, labels = load_slices(data / "slices.h5", members, ["DWI"])
+    network = build_network("late", 1, 32)
+    network.load_weights(weights)
+    probability, truth = np.asarray(network(images, training=True)), np.eye(3)[labels]
+    background, healthy, lesion = 2 * (probability * truth).sum((0, 1, 2)) / (probability + truth).sum((0, 1, 2))
+    kernels = [layer.get_weights()[0] for layer in network.layers if "Conv2D" in type(layer).__name__]
+    expected = 1 - (3 * lesion + healthy + background) / 5 + 0.01 * sum((kernel**2).sum() for kernel in kernels)
+    assert float(next(csv.DictReader(history.open()))["loss"]) == pytest.approx(expected, rel=1e-4)
+
+
 def test_records_say_what_was_trained(data, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         _, history, environment = run(data, tmp_path, fusion="early", training_set="nonreperfused", fold=2)

@@ -1,10 +1,12 @@
 """Predictions for patients without outcome: which models answer, what they answer together, and what the page and the table say of it."""
 
+import io
 import json
 import re
 import shutil
 
 import keras
+import matplotlib.image
 import nibabel as nib
 import numpy as np
 import pytest
@@ -22,7 +24,8 @@ from finalinfarct.learning.network import network_from_settings
 from finalinfarct.learning.prediction import predict_family
 from finalinfarct.plan.config import check_config
 from finalinfarct.plan.plan import Plan
-from finalinfarct.reporting.new_patient_page import write_new_patient
+from finalinfarct.reporting import new_patient_page
+from finalinfarct.reporting.new_patient_page import draw_predictions, write_new_patient
 
 INPUTS = ["DWI", "ADC"]
 FAMILIES = {name: ("late", "DWI-ADC", name) for name in ("reperfused", "nonreperfused")}
@@ -203,15 +206,17 @@ def test_patients_of_the_training_are_refused(copied):
 
 def predict(networks, folder, threshold, images):
     outputs = {name: (folder / f"{name}_probseg.nii.gz", folder / f"{name}_mask.nii.gz") for name in FAMILIES}
-    folders = {name: [networks / "late" / "DWI-ADC" / name / f"fold-{fold}" for fold in (1, 2)] for name in FAMILIES}
+    folders = {name: sorted((networks / "late" / "DWI-ADC" / name).glob("fold-*")) for name in FAMILIES}
     predict_new_patient(folders, images, "tensorflow", 4, threshold, outputs)
     return outputs
 
 
-def test_prediction_is_the_mean_of_the_networks(networks, tmp_path):
-    """softmax(0, 0, ln o) gives the lesion o / (o + 2): 0.5 and 0.8, together 0.65; of 0.5 each network says 0.2."""
+def test_prediction_is_the_mean_of_the_networks(tmp_path):
+    """softmax(0, 0, ln o) gives the lesion o / (o + 2): 0.2, 0.8 and 0.9, together 0.633; and 0.2, 0.2 and 0.9, together 0.433."""
+    odds = {"reperfused": np.log([0.5, 8.0, 18.0]), "nonreperfused": np.log([0.5, 0.5, 18.0])}
+    networks = write_networks(tmp_path / "networks", odds)
     outputs = predict(networks, tmp_path, 0.6, make_patients(tmp_path, 1)[0]["images"])
-    for status, probability, voxels, alone in (("reperfused", 0.65, 1, [0, 1]), ("nonreperfused", 0.2, 0, [0, 0])):
+    for status, probability, voxels, alone in (("reperfused", 1.9 / 3, 1, [0, 1, 1]), ("nonreperfused", 1.3 / 3, 0, [0, 0, 1])):
         image, mask = (nib.load(path) for path in outputs[status])
         whole = image.shape[0] * image.shape[1] * image.shape[2] * VOXEL_ML
         np.testing.assert_allclose(image.get_fdata(), probability, atol=1e-6)
@@ -219,8 +224,8 @@ def test_prediction_is_the_mean_of_the_networks(networks, tmp_path):
         side = json.loads((tmp_path / f"{status}_mask.json").read_text())
         assert side["NetworkVolumesMl"] == pytest.approx([whole * one for one in alone])
         assert side["VolumeMl"] == pytest.approx(whole * voxels)
-        assert (side["TrainingSet"], side["TrainingPatients"], side["TrainedOnSimulatedPatients"]) == (status, 3, True)
-        assert side["Networks"] == [sha256(networks / "late" / "DWI-ADC" / status / f"fold-{fold}" / "model.weights.h5") for fold in (1, 2)]
+        assert (side["TrainingSet"], side["TrainingPatients"], side["TrainedOnSimulatedPatients"]) == (status, 4, True)
+        assert side["Networks"] == [sha256(networks / "late" / "DWI-ADC" / status / f"fold-{fold}" / "model.weights.h5") for fold in (1, 2, 3)]
 
 
 def test_prediction_is_that_of_the_same_networks_in_the_cross_validation(tmp_path):
@@ -262,7 +267,7 @@ def patient(tmp_path):
         "nonreperfused": block(6),  # 240 ml
         "diffusion_lesion": block(1),  # 40 ml
         "brain_mask": block(9),
-        "tmax": block(10, 7.0),  # above 6 s also outside the brain
+        "tmax": block(10, 7.0) - block(4, 0.7),  # above 6 s also outside the brain
         "cbf": block(10, 40.0) - block(1, 40.0),  # nothing measured in the first 40 ml
         "dwi": block(9, 500.0) + np.arange(10, dtype=np.float32)[:, None, None],
         "probability_reperfused": block(2, 0.9),
@@ -283,7 +288,7 @@ def patient(tmp_path):
 
 def test_numbers_of_a_patient(patient, tmp_path):
     files, quality = patient
-    measure_new_patient("sub-1", files, 6.0, quality, tmp_path / "numbers.json")
+    measure_new_patient("sub-1", files, 6.5, quality, tmp_path / "numbers.json")
     write_new_patients([tmp_path / "numbers.json"], tmp_path / "table.tsv")
     (row,) = read_table(tmp_path / "table.tsv").to_dict("records")
     expected = {
@@ -293,7 +298,7 @@ def test_numbers_of_a_patient(patient, tmp_path):
         "lowest_reperfused_ml": 60,
         "highest_reperfused_ml": 95,
     }
-    expected |= {"dsc_between_predictions": 2 * 80 / (80 + 240), "mismatch_reperfused_ml": 40, "mismatch_nonreperfused_ml": 360, "quality_flags": 1}
+    expected |= {"dsc_between_predictions": 2 * 80 / (80 + 240), "mismatch_reperfused_ml": 40, "mismatch_nonreperfused_ml": 240, "quality_flags": 1}
     expected["without_perfusion_ml"] = 40
     assert {name: row[name] for name in expected} == pytest.approx(expected)
     # The DSC is 0.5, not below it.
@@ -320,15 +325,28 @@ def test_page_says_what_is_predicted_and_warns_of_what_is_simulated(patient, tmp
     files, quality = patient
     side = tmp_path / "nonreperfused.json"  # one that was is enough
     write_json(side, json.loads(side.read_text()) | {"TrainedOnSimulatedPatients": trained_on_simulated})
-    write_new_patient("sub-1", files, 6.0, simulated, quality, tmp_path / "numbers.json", tmp_path / "page.html")
+    write_new_patient("sub-1", files, 6.5, simulated, quality, tmp_path / "numbers.json", tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert all(
         words in text
         for words in ("80.0 ml", "240.0 ml", "60.0 to 95.0 ml", "160.0 ml are predicted", "40.0 ml of either", "no responder", "Not a medical device")
     )
+    rows = [re.findall("<td[^>]*>([^<]*)", row) for row in re.findall("<tr.*?</tr>", text, re.DOTALL)]
+    assert ["with reperfusion", "80.0 ml", "60.0 to 95.0 ml", "40.0 ml"] in rows
+    assert ["without reperfusion", "240.0 ml", "60.0 to 95.0 ml", "240.0 ml"] in rows
     assert "moved by &lt;2.1&gt; mm" in text and "data:image/png;base64," in text and 'src="http' not in text
     banners = re.findall(r'<div class="banner" role="alert">([^<]*)', text)
     assert len(banners) == (warning is not None) and all(warning in banner for banner in banners)
+
+
+def test_picture_shows_the_larger_prediction_in_the_row_without_reperfusion(patient, monkeypatch):
+    words = []
+    monkeypatch.setattr(new_patient_page, "write_on", lambda axis, text, **_: words.append(text))
+    picture = matplotlib.image.imread(io.BytesIO(draw_predictions(patient[0])))[..., :3]
+    *_, reperfused, nonreperfused = np.array_split(np.ptp(picture, axis=2) > 0.1, 4)
+    # two of nine columns of brain against six
+    assert nonreperfused.sum() == pytest.approx(3 * reperfused.sum(), rel=0.1)
+    assert words[2:] == ["with reperfusion", "without reperfusion"]
 
 
 def test_lesions_of_a_patient_without_outcome(tmp_path):

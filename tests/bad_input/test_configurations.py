@@ -77,6 +77,7 @@ VALUES = [
     ("cohorts.hibiscus", None, "cohorts.hibiscus: None is not of type 'object'"),
     ("cohorts.hibiscus.role", "tested", "cohorts.hibiscus.role: 'tested' is not one of"),
     ("cohorts.hibiscus.reperfusion", "none", "cohorts.hibiscus: the reperfusion status is needed for role test"),
+    ("cohorts.iknow.reperfusion", "none", "cohorts.iknow: the reperfusion status is needed for role training"),
     ("cohorts.hibiscus.perfusion", False, "cohorts.hibiscus: patients without perfusion cannot be trained on, tested or predicted"),
     ("cohorts.hibiscus.reperfusion", "h3_perfusion", "h3_perfusion must be true exactly when"),
     ("cohorts.iknow", 3, "cohorts.iknow: 3 is not of type 'object'"),

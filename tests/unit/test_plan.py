@@ -117,6 +117,36 @@ def test_too_few_patients_for_the_folds_are_said_before_anything_runs(dataset, c
     assert "0 tested patients are nonreperfused" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("dwi", "sub-02_ses-baseline_b0"),
+        ("dsc", "sub-02_ses-baseline_perfref"),
+        ("h3", "sub-02_ses-h3_perfref"),
+        ("flair", "sub-02_ses-baseline_FLAIR"),
+        ("followup", "sub-02_ses-followup_FLAIR"),
+    ],
+)
+def test_each_image_is_moved_by_its_own_scan(dataset, config, image, name):
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    assert Path(Plan(config).moving(asked("sub-02", image=image))).name == f"{name}.nii.gz"
+
+
+def test_the_final_lesion_moves_with_the_image_it_was_drawn_on(dataset, config):
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    plan = Plan(config)
+    assert plan.transform("final")(asked("sub-02")).endswith("sub-02_from-followup_to-reference_xfm.h5")
+    plan.cohort("sub-02")["final_lesion"] = "baseline"
+    assert plan.transform("final")(asked("sub-02")).endswith("sub-02_from-dwi_to-reference_xfm.h5")
+
+
+def test_the_expert_s_diffusion_lesion_is_used_only_when_asked(config):
+    config["cohorts"]["iknow"]["diffusion_lesion"] = "automatic"
+    plan = Plan(config)
+    assert plan.expert_diffusion_lesion(asked("sub-hibiscus001")).endswith("sub-hibiscus001_ses-baseline_label-lesion_mask.nii.gz")
+    assert plan.expert_diffusion_lesion(asked("sub-iknow001")) == []
+
+
 def test_an_affine_stage_between_dwi_and_dsc_series_only(dataset, config):
     config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
     plan = Plan(config)
@@ -125,6 +155,8 @@ def test_an_affine_stage_between_dwi_and_dsc_series_only(dataset, config):
     assert {plan.registration(asked("sub-02", image=image)) for image in ("dwi", "h3", "followup")} == {"affine"}
     plan.cohort("sub-02")["registration"] = "nonlinear"
     assert {image: plan.registration(asked("sub-02", image=image)) for image in ("dwi", "h3")} == {"dwi": "epi", "h3": "nonlinear"}
+    plan.cohort("sub-01")["registration"] = "rigid"
+    assert {plan.registration(asked("sub-01", image=image)) for image in ("dsc", "h3", "followup")} == {"rigid"}
 
 
 def test_side_files_are_inputs_where_there_are_any(dataset, config):

@@ -58,7 +58,7 @@ rule checklist:
         settings={
             **{name: config[name] for name in ("cohorts", "images", "training", "folds", "evaluation")},
             "faults": config["dataset"]["faults"],
-            "simulated": config["dataset"]["simulated"],
+            "simulated": plan.of_simulation,
         },
         code=plan.code("checklist.py"),
     message:

@@ -53,7 +53,7 @@ rule figure1:
     conda:
         "../../envs/analysis.yaml"
     params:
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("figure1.py"),
     message:
         "Figure 1: patient inclusion"
@@ -110,7 +110,7 @@ rule figure3:
     params:
         images=PATIENT_IMAGES,
         predictions=PREDICTED_MASKS,
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("figure3.py"),
     message:
         "Figure 3: predictions of all models in typical patients"
@@ -141,7 +141,7 @@ rule figure4:
     params:
         images=PATIENT_IMAGES,
         predictions=PREDICTED_MASKS,
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("figure4.py"),
     message:
         "Figure 4: good and difficult patients"
@@ -167,7 +167,7 @@ rule figure_paired_dice:
     conda:
         "../../envs/analysis.yaml"
     params:
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("figure_paired_dice.py"),
     message:
         "Paired DSC: CNN against mismatch model"
@@ -193,7 +193,7 @@ rule figure_bland_altman:
     conda:
         "../../envs/analysis.yaml"
     params:
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("figure_bland_altman.py"),
     message:
         "Bland-Altman: predicted against final volumes"
@@ -219,7 +219,7 @@ rule figure_reliability:
     conda:
         "../../envs/analysis.yaml"
     params:
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("figure_reliability.py"),
     message:
         "Reliability: predicted probability against observed frequency"
@@ -246,7 +246,7 @@ rule figure_dice_by_volume:
     conda:
         "../../envs/analysis.yaml"
     params:
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("figure_dice_by_volume.py"),
     message:
         "DSC by volume: DSC against lesion volumes"

@@ -38,7 +38,7 @@ rule table:
         "../../envs/analysis.yaml"
     params:
         hausdorff=config["evaluation"]["hausdorff_unit"],
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("table.py"),
     message:
         "{wildcards.table}"
@@ -61,7 +61,7 @@ rule auc_table:
     conda:
         "../../envs/analysis.yaml"
     params:
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("auc_table.py"),
     message:
         "AUC of the networks and the mismatch model"
@@ -85,7 +85,7 @@ rule table_a5:
     conda:
         "../../envs/analysis.yaml"
     params:
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("table_a5.py"),
     message:
         "Table A.5"
@@ -116,7 +116,7 @@ rule text_results:
     conda:
         "../../envs/analysis.yaml"
     params:
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("text_results.py"),
     message:
         "Numbers in the text of the paper"
@@ -146,7 +146,7 @@ rule comparison:
         "../../envs/analysis.yaml"
     params:
         hausdorff=config["evaluation"]["hausdorff_unit"],
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("comparison.py"),
     message:
         "Comparison with the paper"
@@ -181,7 +181,7 @@ rule model_card:
         "../../envs/analysis.yaml"
     params:
         hausdorff=config["evaluation"]["hausdorff_unit"],
-        simulated=config["dataset"]["simulated"],
+        simulated=plan.of_simulation,
         code=plan.code("model_card.py"),
     message:
         "Model card: {wildcards.fusion} fusion of {wildcards.inputs} trained on {wildcards.training_set} patients"

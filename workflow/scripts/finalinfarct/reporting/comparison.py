@@ -25,7 +25,7 @@ COLUMNS = (
 CELL_TEXT = ("panel", "row", "metric", "stars", "best", "printed_stars")
 EXCHANGED = {"Precision": "Recall", "Recall": "Precision"}
 FULL = INPUTS.replace("-", "+")
-# Printed rows that repeat table 2(c), general model, and the row that should stand there (protocol section 8).
+# Printed rows that repeat table 2(c), general model, and the row that should stand there.
 REPEATED = {("3", "reperfused", "cnn"): ("2", "a", "reperfused"), ("4", "a", FULL): ("2", "a", "reperfused")}
 TITLES = {
     "1": "Table 1. Encoder",

@@ -74,7 +74,7 @@ def count_cohorts(table):
 def model_use(role, status, model):
     """Return (trains, tests): whether patients of a status, in a cohort of this role, train a model and are tested by it.
 
-    Every model predicts the test patients of both statuses; it is trained on those of its own, the general model on all (protocol, section 4).
+    Every model predicts the test patients of both statuses; it is trained on those of its own, the general model on all.
     """
     return role in ("test", "training") and model in ("general", status), role == "test"
 

@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from finalinfarct.dataset.images import read_image, same_grid
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.errors import InputError
-from finalinfarct.simulation.acquisition import acquire_diffusion
+from finalinfarct.simulation.acquisition import acquire_diffusion, acquire_perfusion
 from finalinfarct.simulation.calibration import truth_statistics
 from finalinfarct.simulation.clinical import draw_participants
 from finalinfarct.simulation.cohort import simulate_participants, simulate_patient
@@ -84,6 +85,7 @@ def test_types_units_and_grids(dataset):
     bolus = read_image(dataset / "sub-alpha001/ses-baseline/perf/sub-alpha001_ses-baseline_dsc.nii.gz", ndim=4)
     assert series.shape == (40, 40, 12, 2)
     assert bolus.shape == (32, 32, 12, 50)
+    assert (dataset / "sub-alpha001/ses-baseline/dwi/sub-alpha001_ses-baseline_dwi.bval").read_text() == "0 1000\n"
     sidecar = json.loads((dataset / "sub-alpha001/ses-baseline/perf/sub-alpha001_ses-baseline_dsc.json").read_text())
     assert (sidecar["RepetitionTime"], sidecar["EchoTime"]) == (1.5, 0.04)
     for session, kind, image in (("baseline", "dwi", "dwi"), ("followup", "anat", "FLAIR")):
@@ -98,6 +100,14 @@ def test_final_lesion_lies_in_the_brain_and_is_not_empty(dataset, name):
     lesion, brain = (truth_of(dataset, name, f"label-{label}_mask") > 0 for label in ("finallesion", "brain"))
     assert lesion.any()
     assert not (lesion & ~brain).any()
+
+
+@pytest.mark.parametrize(("name", "sign"), [("sub-alpha001", -1), ("sub-beta001", 1)])
+def test_infarct_swells_in_the_first_weeks_and_shrinks_later(dataset, name, sign):
+    lesion, moved = truth_of(dataset, name, "label-finallesion_mask") > 0, truth_of(dataset, name, "desc-swelling_displacement")
+    outward = np.moveaxis(np.indices(lesion.shape), 0, 3) - np.argwhere(lesion).mean(axis=0)
+    # of a swollen lesion the points of the later scan were further in
+    assert np.sign((moved * outward).sum()) == sign
 
 
 def test_same_seed_same_voxels_and_other_patients_differ():
@@ -122,6 +132,16 @@ def test_later_perfusion_shows_the_same_head(dataset):
     # another pose and another distortion: alike, not equal
     assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.9
     assert not np.array_equal(before, after)
+
+
+def test_series_is_the_clean_one_moved():
+    scan = acquire_perfusion(build_patient("sub-alpha001", SETTINGS), SETTINGS, "baseline")
+    clean, last = scan["clean"][..., -1], scan["motion"][-1]
+    to_mm = scan["grid"].affine()
+    index = np.linalg.inv(to_mm) @ last @ to_mm
+    moved = ndimage.affine_transform(clean, index[:3, :3], index[:3, 3], order=1, mode="nearest") - clean
+    # how much of the change by motion is in the noisy frame, by least squares
+    assert (moved * (scan["series"][..., -1] - clean)).sum() / (moved**2).sum() == pytest.approx(1, abs=0.05)
 
 
 def test_adc_of_noise_free_signals_is_the_truth():

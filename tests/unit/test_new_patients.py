@@ -33,8 +33,8 @@ PREPARATION = {
     "simulated": True,
     "images": {"matrix": 32, "normalisation": "minmax"},
     "perfusion": {"cbv_window_s": 36.0},
-    "references": [["dsc", "affine"], ["dwi", "nonlinear"]],
-    "maps": ["computed"],
+    "references": {"sub-new": ["dwi", "nonlinear"], "sub-other": ["dsc", "affine"]},
+    "maps": {"sub-new": "computed", "sub-other": "computed"},
 }
 # What the record of a training says: references and maps by patient.
 RECORDED = PREPARATION | {
@@ -106,8 +106,8 @@ def test_networks_are_found_with_their_hashes(copied):
         (changed(images={"normalisation": "robust"}), "images.normalisation minmax (here robust)"),
         (changed(perfusion={"cbv_window_s": 300.0}), "perfusion.cbv_window_s 36.0 (here 300.0)"),
         (changed(images={"scope": "volume"}), "images.scope not recorded (here volume)"),
-        (changed(references=[["dwi", "rigid"]]), "reference and registration dsc affine or dwi nonlinear (here dwi rigid)"),
-        (changed(maps=["computed", "given"]), "perfusion maps computed (here given)"),
+        (changed(references={"sub-new": ["dwi", "rigid"]}), "reference and registration dsc affine or dwi nonlinear (here dwi rigid)"),
+        (changed(maps={"sub-other": "given"}), "perfusion maps computed (here given)"),
     ],
 )
 def test_networks_of_other_preparation_are_refused_with_what_differs(copied, preparation, said):
@@ -119,7 +119,8 @@ def test_settings_of_maps_that_are_not_computed_do_not_matter(copied):
     for status in FAMILIES:
         for fold in (1, 2):
             rewrite(copied, status, fold, preparation=recorded(maps=dict.fromkeys(RECORDED["maps"], "given")))
-    assert find(copied, changed(perfusion={"cbv_window_s": 300.0}, maps=["given"]) | {"simulated": False, "references": [["dwi", "nonlinear"]]})
+    given = {"simulated": False, "references": {"sub-new": ["dwi", "nonlinear"]}, "maps": {"sub-new": "given"}}
+    assert find(copied, changed(perfusion={"cbv_window_s": 300.0}) | given)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_settings_of_maps_that_are_not_computed_do_not_matter(copied):
     ],
 )
 def test_each_network_is_held_against_the_patients_who_trained_it(copied, patients, said):
-    here = changed(references=[["dsc", "affine"]])
+    here = PREPARATION | {"references": {"sub-new": ["dsc", "affine"]}}
     assert find(copied, here)
     rewrite(copied, "nonreperfused", 2, patients={"training": patients, "validation": ["sub-9"]})
     with pytest.raises(InputError, match="nonreperfused/fold-2/environment.json.*" + re.escape(said)):
@@ -174,7 +175,7 @@ SPOILED = {
     "list for images": (lambda copied: rewrite(copied, "reperfused", 1, preparation=recorded(images=[1])), "preparation missing or unsound"),
     "number for maps": (lambda copied: rewrite(copied, "reperfused", 1, preparation=recorded(maps=1)), "preparation missing or unsound"),
     "references of all": (
-        lambda copied: rewrite(copied, "reperfused", 1, preparation=PREPARATION),
+        lambda copied: rewrite(copied, "reperfused", 1, preparation=recorded(references=[["dwi", "nonlinear"]], maps=["computed"])),
         "preparation missing or unsound. Mend: train with",
     ),
     "true for folds": (lambda copied: rewrite(copied, "reperfused", 1, folds=True), "folds missing or unsound"),

@@ -19,13 +19,19 @@ def used(rules):
 
 
 def rendered(name, simulated, table="table2"):
-    job = SimpleNamespace(config={"dataset": {"simulated": simulated}}, wildcards=SimpleNamespace(table=table))
+    job = SimpleNamespace(params=SimpleNamespace(simulated=simulated), wildcards=SimpleNamespace(table=table))
     text = Environment(undefined=StrictUndefined).from_string((FOLDER / name).read_text(encoding="utf-8")).render(snakemake=job)
     return publish_parts(text, writer="html", settings_overrides={"halt_level": 2, "report_level": 2})["body"]
 
 
 def test_every_caption_is_used_and_every_used_caption_is_there():
     assert used("\n".join(RULES.values())) == {path.name for path in FOLDER.glob("*.rst")}
+
+
+def test_rules_with_captions_say_whether_the_cohort_is_simulated():
+    rules = [rule for text in RULES.values() for rule in re.split(r"\n(?=rule )", text)]
+    captioned = [rule for rule in rules if any("params.simulated" in (FOLDER / name).read_text(encoding="utf-8") for name in used(rule))]
+    assert len(captioned) > 10 and all("simulated=plan.of_simulation" in rule for rule in captioned)
 
 
 @pytest.mark.parametrize("simulated", [True, False])

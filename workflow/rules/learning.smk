@@ -68,14 +68,7 @@ rule train:
         settings=plan.training_settings(),
         checkpoints="results/checkpoints",
         events="results/tensorboard",
-        # By patient, since each network is held against those who trained it.
-        preparation=plan.preparation("test", "training")
-        | {
-            "references": {
-                name: [plan.cohort(name)[key] for key in ("reference", "registration")] for name in sorted(plan.with_role("test", "training"))
-            },
-            "maps": {name: "computed" if plan.has(name, "dsc") else "given" for name in sorted(plan.with_role("test", "training"))},
-        },
+        preparation=plan.preparation("test", "training"),
         code=plan.code("train.py"),
     message:
         "Training {wildcards.fusion} fusion of {wildcards.inputs} on {wildcards.training_set} patients, fold {wildcards.fold}"

@@ -133,6 +133,7 @@ rule new_patients:
     conda:
         "../../envs/analysis.yaml"
     params:
+        simulated=plan.of_simulation,
         code=plan.code("new_patients.py"),
     message:
         "Table of the new patients"

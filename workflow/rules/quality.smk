@@ -56,6 +56,7 @@ rule quality_table:
     conda:
         "../../envs/analysis.yaml"
     params:
+        simulated=plan.of_simulation,
         code=plan.code("quality_table.py"),
     message:
         "Patients in order of suspicion"

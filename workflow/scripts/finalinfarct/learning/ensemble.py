@@ -68,8 +68,8 @@ def find_networks(folder, families, preparation, participants):
     families : dict of str to (str, str, str)
         Fusion, inputs (joined by hyphens) and training set of each family, by training set.
     preparation : dict
-        What the images of the new patients go through: ``images`` and ``perfusion`` as the configuration has them, ``references`` (list of
-        [reference, registration]) and ``maps`` (list of ``computed`` and ``given``) that occur.
+        What the images of the new patients go through: ``images`` and ``perfusion`` as the configuration has them, and by patient ``references``
+        ([reference, registration]) and ``maps`` (``computed`` or ``given``).
     participants : iterable of str
         The new patients.
 
@@ -157,7 +157,7 @@ def _check_patients(path, record, participants):
 def _check_preparation(path, record, preparation):
     """InputError where the images of those who trained a network went through other steps than they do here."""
     trained, other = record["preparation"], []
-    sections = ["images"] + ["perfusion"] * ("computed" in preparation["maps"])
+    sections = ["images"] + ["perfusion"] * ("computed" in preparation["maps"].values())
     for section in sections:
         given, wanted = preparation[section], trained[section]
         keys = sorted(key for key in {*given, *wanted} if given.get(key) != wanted.get(key))
@@ -165,7 +165,7 @@ def _check_preparation(path, record, preparation):
     for section, words in (("references", "reference and registration"), ("maps", "perfusion maps")):
         of_patient = trained[section]
         seen = {_words(of_patient[name]) for name in record["patients"]["training"] if name in of_patient}
-        strange = [one for one in map(_words, preparation[section]) if one not in seen]
+        strange = sorted(set(map(_words, preparation[section].values())) - seen)
         if strange:
             other.append(f"{words} {' or '.join(sorted(seen)) or 'none recorded'} (here {' or '.join(strange)})")
     if other:

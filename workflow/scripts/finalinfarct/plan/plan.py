@@ -196,16 +196,16 @@ class Plan:
         return {key: value for key, value in self.config["training"].items() if key not in EXECUTION}
 
     def preparation(self, *roles):
-        """Return what the images of patients of these roles go through, for the record of trainings: a new patient's images must do the same."""
-        patients = self.with_role(*roles)
-        cohorts = [self.cohort(name) for name in patients]
+        """Return what the images of patients of these roles go through: a new patient's images must do as those of the trainings did."""
+        patients = sorted(self.with_role(*roles))
+        cohorts = {name: self.cohort(name) for name in patients}
         return {
             "simulated": self.of_simulation,
             # masks of the brain by other means differ little
             "images": {key: value for key, value in self.config["images"].items() if key != "brain_mask"},
             "perfusion": self.config["perfusion"],
-            "references": sorted([*pair] for pair in {(cohort["reference"], cohort["registration"]) for cohort in cohorts}),
-            "maps": sorted({"computed" if self.has(name, "dsc") else "given" for name in patients}),
+            "references": {name: [cohort["reference"], cohort["registration"]] for name, cohort in cohorts.items()},
+            "maps": {name: "computed" if self.has(name, "dsc") else "given" for name in patients},
         }
 
     def memory(self, first_mb):

@@ -54,7 +54,7 @@ def mismatch_dice(name, config, reperfused):
         for image, moving, kind in (("dsc", made["perfref"], "epi"), ("followup", files["followup_flair"], "nonlinear")):
             register(made["b0"], moving, kind, work / f"{image}.h5", work / f"from_{image}.h5")
         up = {key: work / f"up_{key}.nii.gz" for key in ("b0", "ADC", "Tmax", "brain", "diffusion", "final", "classes")}
-        measured = {made["ADC"]: made["ADC"], made["Tmax"]: made["CBF"]}
+        measured = {up["ADC"]: made["ADC"], up["Tmax"]: made["CBF"]}
         resample([(made["b0"], up["b0"]), (made["ADC"], up["ADC"])], made["b0"], matrix, measured=measured)
         resample([(made["Tmax"], up["Tmax"])], made["b0"], matrix, work / "dsc.h5", measured=measured)
         brain_mask(up["b0"], up["brain"], config["images"]["brain_mask"])

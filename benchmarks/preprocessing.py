@@ -31,7 +31,7 @@ def steps(files, config, work):
     matrix, images = config["images"]["matrix"], config["images"]
     maps = {name: out[name] for name in MAPS} | {"aif": work / "aif.tsv", "report": work / "report.json"}
     transform = {name: (work / f"{name}.h5", work / f"{name}_back.h5") for name in ("dsc", "followup")}
-    measured = {out[name]: out[positive] for scan in MEASURED.values() for name, positive in scan.items()}
+    measured = {up[name]: out[positive] for scan in MEASURED.values() for name, positive in scan.items()}
     onto = {"reference": out["b0"], "matrix": matrix, "measured": measured}
     labels = [files["final_lesion"], transform["followup"][0], files["dwi_lesion"], None, out["b0"], matrix, up["ADC"], out["brain"]]
     diffusion, perfusion = ("DWI", "ADC"), ("Tmax", "CBF", "CBV")

@@ -138,7 +138,7 @@ def test_a_map_is_interpolated_only_among_measured_voxels(tmp_path, matrix):
     # as a scanner's map that was not masked
     write_image(paths["Tmax"], np.where(flow > 0, 8.0, 99.0), AFFINE)
     out = {name: tmp_path / f"up_{name}.nii.gz" for name in paths}
-    resample([(paths[name], out[name]) for name in paths], paths["CBF"], matrix, measured=dict.fromkeys(paths.values(), paths["CBF"]))
+    resample([(paths[name], out[name]) for name in paths], paths["CBF"], matrix, measured=dict.fromkeys(out.values(), paths["CBF"]))
     up = {name: read_image(path).get_fdata() for name, path in out.items()}
     known = up["CBF"] > 0
     assert up["CBF"][known] == pytest.approx(50, rel=1e-5) and up["Tmax"][known] == pytest.approx(8, rel=1e-5)
@@ -151,7 +151,7 @@ def test_what_was_measured_must_lie_on_the_grid_of_the_map(tmp_path):
     write_image(tmp_path / "Tmax.nii.gz", head(), AFFINE)
     write_image(tmp_path / "CBF.nii.gz", head()[:-1], AFFINE)
     with pytest.raises(InputError, match=r"CBF\.nii\.gz"):
-        measured = {tmp_path / "Tmax.nii.gz": tmp_path / "CBF.nii.gz"}
+        measured = {tmp_path / "out.nii.gz": tmp_path / "CBF.nii.gz"}
         resample([(tmp_path / "Tmax.nii.gz", tmp_path / "out.nii.gz")], tmp_path / "Tmax.nii.gz", 80, measured=measured)
 
 

@@ -9,7 +9,7 @@ rule leakage_gate:
         environments=[f"{TRAINED}/environment.json".format(**family._asdict(), fold=fold) for family in plan.families for fold in plan.folds],
         predictions=[*(PREDICTED.format(**family._asdict()) for family in plan.families), "results/predictions/mismatch"],
         raw=plan.all_raw,
-        images=collect(RESAMPLED, participant=plan.with_role("test", "training"), session="baseline", image=INPUTS),
+        images=collect(RESAMPLED, participant=plan.with_role("test", "training"), session="baseline", image=NETWORK_IMAGES),
         normalised=collect(NORMALISED, participant=plan.with_role("test", "training"), image=INPUTS),
         brain_masks=[BRAIN_MASK.format(participant=name) for name in plan.with_role("test", "training") for _ in INPUTS],
     output:

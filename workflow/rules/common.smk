@@ -19,6 +19,7 @@ DATASET = str(plan.root)
 MATRIX = config["images"]["matrix"]
 TABLES = ["table1", "table2", "table3", "table4", "tableA5", "tableC6", "auc", "text_results"]
 RESAMPLED = "results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_{image}.nii.gz"
+NETWORK_IMAGES = ["DWI", *(f"desc-linear_{name}" for name in INPUTS if name != "DWI")]
 TMAX = "results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_Tmax.nii.gz"
 NORMALISED = "results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-normalised_{image}.nii.gz"
 BRAIN_MASK = "results/preprocessed/{participant}/{participant}_space-reference_label-brain_mask.nii.gz"

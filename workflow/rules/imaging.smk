@@ -132,6 +132,8 @@ rule resample_diffusion:
         b0="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_b0.nii.gz",
         DWI="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_DWI.nii.gz",
         ADC="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_ADC.nii.gz",
+        # As the networks of the paper had them: what was not measured, 0, is mixed in.
+        linear_ADC="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-linear_ADC.nii.gz",
     log:
         "logs/imaging/{participant}_resample_diffusion.log",
     group:
@@ -163,6 +165,9 @@ use rule resample_diffusion as resample_perfusion with:
         Tmax="results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_Tmax.nii.gz",
         CBF="results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_CBF.nii.gz",
         CBV="results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_CBV.nii.gz",
+        linear_Tmax="results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_desc-linear_Tmax.nii.gz",
+        linear_CBF="results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_desc-linear_CBF.nii.gz",
+        linear_CBV="results/preprocessed/{participant}/{participant}_ses-{session}_space-reference_desc-linear_CBV.nii.gz",
     log:
         "logs/imaging/{participant}_ses-{session}_resample_perfusion.log",
     params:
@@ -263,7 +268,7 @@ rule lesions:
 rule normalise_diffusion:
     input:
         DWI="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_DWI.nii.gz",
-        ADC="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_ADC.nii.gz",
+        ADC="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-linear_ADC.nii.gz",
         brain_mask=BRAIN_MASK,
     output:
         DWI="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-normalised_DWI.nii.gz",
@@ -287,9 +292,9 @@ rule normalise_diffusion:
 
 use rule normalise_diffusion as normalise_perfusion with:
     input:
-        Tmax="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_Tmax.nii.gz",
-        CBF="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_CBF.nii.gz",
-        CBV="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_CBV.nii.gz",
+        Tmax="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-linear_Tmax.nii.gz",
+        CBF="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-linear_CBF.nii.gz",
+        CBV="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-linear_CBV.nii.gz",
         brain_mask=BRAIN_MASK,
     output:
         Tmax="results/preprocessed/{participant}/{participant}_ses-baseline_space-reference_desc-normalised_Tmax.nii.gz",

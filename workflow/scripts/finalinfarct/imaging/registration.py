@@ -214,7 +214,7 @@ def resample(images, reference, matrix, transform=None, label=False, raw=False, 
     raw : bool
         The images are the dataset's own: their side files, which may name the patient, are not carried over as those of the maps are.
     measured : dict of path to path, optional
-        By image, the one on its grid that is positive where both were measured: only there it is interpolated (``resample_known``).
+        By output, the image on the grid of its own that is positive where both were measured: it is interpolated only there (``resample_known``).
 
     Raises
     ------
@@ -223,17 +223,17 @@ def resample(images, reference, matrix, transform=None, label=False, raw=False, 
     """
     shape, affine = upsampled_grid(read_image(reference), matrix)
     for path, output in images:
-        image = read_image(path, ndim=3)
-        if measured and path in measured:
-            positive = read_image(measured[path], ndim=3)
-            check_same_grid(measured[path], positive, path, image)
-            values = resample_known(image, np.asarray(positive.dataobj) > 0, shape, affine, transform)
+        image, how = read_image(path, ndim=3), "nearest neighbour" if label else "linear"
+        if measured and output in measured:
+            positive = read_image(measured[output], ndim=3)
+            check_same_grid(measured[output], positive, path, image)
+            values, how = resample_known(image, np.asarray(positive.dataobj) > 0, shape, affine, transform), "linear, among measured voxels"
         else:
             values = resample_array(image, shape, affine, transform, label)
         if not values.any() and np.asarray(image.dataobj).any():
             raise InputError(path, f"nothing of it lies on the grid of {reference}", "check the orientation of both images, and the registration")
         side = {} if raw else read_sidecar(path)
-        side |= {"SpatialReference": _upsampled_name(reference), "Interpolation": "nearest neighbour" if label else "linear"}
+        side |= {"SpatialReference": _upsampled_name(reference), "Interpolation": how}
         write_image(output, values, affine, side, dtype=np.uint8 if label else np.float32)
 
 

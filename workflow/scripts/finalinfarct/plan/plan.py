@@ -174,9 +174,13 @@ class Plan:
 
     def cohort(self, participant):
         """Return the configuration of a patient's cohort."""
+        return self.config["cohorts"][self.patients[self._known(participant)]]
+
+    def _known(self, participant):
+        """Return the name of a patient; InputError for any other, such as a misspelt one in a target."""
         if participant not in self.patients:
             raise InputError(participant, "not among the patients that take part", "correct the name in the target, or see results/inclusion.tsv")
-        return self.config["cohorts"][self.patients[participant]]
+        return participant
 
     def cohort_name(self, wildcards):
         """Return the name of a patient's cohort (a params function)."""
@@ -188,8 +192,7 @@ class Plan:
 
     def position(self, wildcards, input):
         """Return "3 of 30" for messages; that it takes ``input`` keeps it out of what re-runs a job when a patient is added."""
-        self.cohort(wildcards.participant)
-        return f"{self._positions[wildcards.participant]} of {len(self.patients)}"
+        return f"{self._positions[self._known(wildcards.participant)]} of {len(self.patients)}"
 
     def training_settings(self):
         """Return the settings of trainings that change what comes out of them."""

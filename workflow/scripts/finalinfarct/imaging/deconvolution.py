@@ -1,7 +1,5 @@
 """Circular deconvolution of tissue curves by the arterial input: truncated (cSVD) and with the oscillation index (oSVD)."""
 
-import functools
-
 import numpy as np
 from scipy import fft, linalg
 
@@ -47,18 +45,16 @@ def deconvolve(concentration, arterial_input, repetition_time_s, method="csvd", 
         return curves @ _inverse_matrix(spectrum, frames, size >= truncation * size.max())
     if method != "osvd":
         raise ValueError(f"unknown deconvolution: {method}")
-    rank = np.empty(spectrum.size, int)
-    rank[np.argsort(-size, kind="stable")] = np.arange(spectrum.size)
-    inverse = functools.cache(lambda count: _inverse_matrix(spectrum, frames, rank < count))
+    seen, shown = _waves(spectrum, frames, np.argsort(-size, kind="stable"))
     start_count = int(np.count_nonzero(size >= START_SHARE * size.max()))
-    waves = _waves(spectrum, frames, rank.argsort())
-    starts = range(0, len(curves), VOXELS_IN_CACHE)
-    parts = [curves[start : start + VOXELS_IN_CACHE] for start in starts]
-    counts = np.concatenate([_smooth_counts(part, inverse(start_count), waves, oscillation_index, start_count) for part in parts])
     residue = np.empty((len(curves), 2 * frames), np.float32)
-    for count in np.unique(counts):
-        rows = np.flatnonzero(counts == count)
-        residue[rows] = curves[rows] @ inverse(count)
+    for start in range(0, len(curves), VOXELS_IN_CACHE):
+        part = slice(start, start + VOXELS_IN_CACHE)
+        coefficients = seen @ curves[part].T
+        counts = _smooth_counts(coefficients, shown, oscillation_index, start_count)
+        rows = 2 * counts.max()
+        coefficients[:rows] *= np.arange(rows)[:, None] < 2 * counts
+        np.matmul(coefficients[:rows].T, shown[:, :rows].T, out=residue[part])
     return residue
 
 
@@ -72,36 +68,37 @@ def _inverse_matrix(spectrum, frames, kept):
 
 
 def _waves(spectrum, frames, order):
-    """What each frequency adds to the pseudo-inverse, in this order: a matrix of rank two, as its factors (F, 2, N) and (F, 2N, 2)."""
+    """Factors of the pseudo-inverse, two rows and columns a frequency in this order: (2F, N), to coefficients, and (2N, 2F), to residue functions."""
     waves = np.exp(2j * np.pi * np.outer(order, np.arange(2 * frames)) / (2 * frames))
     # all but the first and the last stand in the transform for their negative, too
     weight = np.where((order == 0) | (order == frames), 1, 2) / (2 * frames)
     gain = np.divide(weight, spectrum[order], out=np.zeros(order.size, complex), where=spectrum[order] != 0)
     seen, shown = waves[:, :frames], gain[:, None] * waves
-    return np.stack([seen.real, seen.imag], axis=1).astype(np.float32), np.stack([shown.real, shown.imag], axis=2).astype(np.float32)
+    seen = np.stack([seen.real, seen.imag], axis=1).reshape(-1, frames)
+    shown = np.stack([shown.real, shown.imag], axis=1).reshape(-1, 2 * frames).T
+    return seen.astype(np.float32), np.ascontiguousarray(shown, np.float32)
 
 
-def _smooth_counts(curves, inverse, waves, limit, start):
+def _smooth_counts(coefficients, shown, limit, start):
     """How many frequencies (V,), largest of the arterial input first, can be kept with an oscillation index below the limit; at least one.
 
-    Counted by steps of one from ``start``, of which ``inverse`` is the matrix: up while the index stays below the limit, else down until it falls
-    below. As a rule the index grows with the number of frequencies; in noisy voxels it may cross the limit more than once, and the border found is
-    the next one from the start. A step adds or takes one frequency, which costs a fraction of a product with the whole matrix.
+    Counted by steps of one from ``start``: up while the index stays below the limit, else down until it falls below. As a rule the index grows with
+    the number of frequencies; in noisy voxels it may cross the limit more than once, and the border found is the next one from the start. A step
+    adds or takes one frequency, which costs a fraction of a product with the whole matrix.
     """
-    seen, shown = waves
-    counts = np.full(len(curves), start)
+    counts = np.full(coefficients.shape[1], start)
     # time runs along the first axis, which makes sums over it fast
-    curves = np.ascontiguousarray(curves.T)
-    residue = inverse.T @ curves
+    residue = shown[:, : 2 * start] @ coefficients[: 2 * start]
     smooth = oscillation(residue.T) < limit
 
     def change(number, active):
         """What a frequency adds to the residue functions of some voxels."""
-        return shown[number] @ (seen[number] @ curves).take(active, axis=1)
+        rows = slice(2 * number, 2 * number + 2)
+        return shown[:, rows] @ coefficients[rows].take(active, axis=1)
 
     active = np.flatnonzero(smooth)
     trial = residue.take(active, axis=1)
-    for count in range(start, len(seen)):
+    for count in range(start, len(coefficients) // 2):
         trial += change(count, active)
         on = np.flatnonzero(oscillation(trial.T) < limit)
         active, trial = active.take(on), trial.take(on, axis=1)

@@ -1,6 +1,7 @@
 """Perfusion maps: from a raw DSC series, or as a scanner or another program made them."""
 
 import logging
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -115,46 +116,126 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
     InputError
         The series or its times are unusable, no bolus is found, or no arterial input (given or automatic).
     """
-    image = read_image(series, ndim=4)
-    times = {key: series_time_s(series, key) for key in TIME_RANGES_S}
-    slice_s = slice_times_s(series, image.shape[2])
+    dsc = _read_series(series, settings)
+    measured = concentration(dsc.signal[dsc.head], dsc.echo_time_s, dsc.baseline)
+    arterial, source = _arterial_voxels(dsc, measured, aif_mask_in)
+    arterial_curve = measured[arterial].mean(axis=0)
+    arterial_input = arterial_curve.copy()
+    # the pre-bolus frames hold noise only, which the deconvolution would amplify
+    arterial_input[dsc.baseline] = 0
+    maps, timing = _maps(dsc, arterial, arterial_input, settings)
+    side = {"Deconvolution": settings["deconvolution"], "ArterialInput": source, "DroppedFrames": dsc.bolus["first"]}
+    for name, values in maps.items():
+        write_image(outputs[name], dsc.volume(values), dsc.affine, side | {"Units": MAP_UNITS[name], "Description": MAP_DESCRIPTIONS[name]})
+    note = {"Units": "arbitrary", "Description": "Mean of the pre-bolus frames in the steady state"}
+    write_image(outputs["perfref"], dsc.perfref, dsc.affine, note)
+    chosen = np.zeros(len(measured), np.uint8)
+    chosen[arterial] = 1
+    write_image(outputs["aif_mask"], dsc.volume(chosen), dsc.affine, {"Description": f"Voxels of the arterial input ({source})"}, dtype=np.uint8)
+    time_s = (np.arange(arterial_input.size) + dsc.bolus["first"]) * dsc.repetition_time_s
+    write_table(pd.DataFrame({"time_s": time_s, "concentration": arterial_curve.astype(float)}), outputs["aif"])
+    report = _report(dsc, measured, arterial, arterial_input, source)
+    report |= timing | {"motion_corrected": settings["motion_correction"], "flags": dsc.flags + report["flags"] + _timing_flags(timing)}
+    write_json(outputs["report"], report)
+    for flag in report["flags"]:
+        LOGGER.warning("%s: %s", series, flag)
+    LOGGER.info("perfusion of %s: %d pre-bolus frames, %d arterial voxels", series, dsc.baseline.stop, len(arterial))
+
+
+@dataclass(frozen=True)
+class _Series:
+    """A DSC series as its maps are made from it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its file.
+    affine : numpy.ndarray
+        (4, 4).
+    signal : numpy.ndarray
+        float32, (X, Y, Z, T): the frames in the steady state, corrected for motion where the settings say so.
+    head, perfref : numpy.ndarray
+        (X, Y, Z): where maps are made (bool), and the mean pre-bolus image.
+    bolus : dict
+        From ``find_bolus``, in frames as acquired.
+    baseline : slice
+        The pre-bolus frames of ``signal``.
+    repetition_time_s, echo_time_s : float
+        s.
+    slice_s : numpy.ndarray
+        (Z,), s: when the slices were acquired, within a frame.
+    displacement_mm : numpy.ndarray
+        (T,), mm: motion of the head.
+    flags : list of str
+        What is wrong with its baseline.
+    """
+
+    path: object
+    affine: np.ndarray
+    signal: np.ndarray
+    head: np.ndarray
+    perfref: np.ndarray
+    bolus: dict
+    baseline: slice
+    repetition_time_s: float
+    echo_time_s: float
+    slice_s: np.ndarray
+    displacement_mm: np.ndarray
+    flags: list
+
+    def smoothed(self, fwhm_mm):
+        """Curves of the head's voxels, (V, T) in 1/s, smoothed in plane."""
+        smooth = smooth_in_plane(self.signal, self.head, voxel_sizes(self.affine), fwhm_mm)
+        return concentration(smooth, self.echo_time_s, self.baseline)
+
+    def volume(self, values):
+        """Values of the head's voxels, (V,), as an image, 0 elsewhere."""
+        image = np.zeros(self.head.shape, values.dtype)
+        image[self.head] = values
+        return image
+
+
+def _read_series(path, settings):
+    """The ``_Series`` of a file: without the frames before the steady state, corrected for motion; InputError where it cannot be used."""
+    image = read_image(path, ndim=4)
+    times = {key: series_time_s(path, key) for key in TIME_RANGES_S}
+    slice_s = slice_times_s(path, image.shape[2])
     if image.shape[3] < FEWEST_FRAMES:
-        raise InputError(series, f"{image.shape[3]} frames", f"a DSC series needs at least {FEWEST_FRAMES}; check that this is the whole series")
+        raise InputError(path, f"{image.shape[3]} frames", f"a DSC series needs at least {FEWEST_FRAMES}; check that this is the whole series")
     signal = image.get_fdata(dtype=np.float32)
     head = head_mask(np.median(signal, axis=3))
-    bolus = _bolus(series, signal, head)
+    bolus = _bolus(path, signal, head)
     signal, baseline, voxel_mm = signal[..., bolus["first"] :], slice(0, bolus["arrival"] - bolus["first"]), voxel_sizes(image.affine)
-    flags = _baseline_flags(series, signal[head][:, baseline], signal.max())
+    flags = _baseline_flags(path, signal[head][:, baseline], signal.max())
     poses, displacement_mm = estimate_motion(signal, head, baseline, voxel_mm)
     if settings["motion_correction"]:
         correct_motion(signal, poses, voxel_mm)
     perfref = signal[..., baseline].mean(axis=3)
     head &= perfref > 0
-    measured = concentration(signal[head], times["EchoTime"], baseline)
-    arterial, source = _arterial_voxels(series, image, head, measured, baseline, aif_mask_in)
-    arterial_curve = measured[arterial].mean(axis=0)
-    arterial_input = arterial_curve.copy()
-    # the pre-bolus frames hold noise only, which the deconvolution would amplify
-    arterial_input[baseline] = 0
-    passage = slice(baseline.stop + round(settings["cbv_window_s"] / times["RepetitionTime"]))
+    times = times["RepetitionTime"], times["EchoTime"]
+    return _Series(path, image.affine, signal, head, perfref, bolus, baseline, *times, slice_s, displacement_mm, flags)
 
-    def smoothed(kind):
-        smooth = smooth_in_plane(signal, head, voxel_mm, settings[f"{kind}_smoothing_fwhm_mm"])
-        return concentration(smooth, times["EchoTime"], baseline)
 
-    flow = perfusion_maps(smoothed("flow"), arterial_input, times["RepetitionTime"], settings, passage)
-    curves = smoothed("time")
-    acquired_s = slice_s[np.nonzero(head)[2]]
+def _maps(dsc, arterial, arterial_input, settings):
+    """Maps of a series by name, (V,) for the head's voxels, 0 where not perfused; and what its times tell of it, for the report.
+
+    ``arterial`` are indices into the head's voxels, ``arterial_input`` is (T,) in 1/s.
+    """
+    repetition_time_s, baseline = dsc.repetition_time_s, dsc.baseline
+    passage = slice(baseline.stop + round(settings["cbv_window_s"] / repetition_time_s))
+    flow = perfusion_maps(dsc.smoothed(settings["flow_smoothing_fwhm_mm"]), arterial_input, repetition_time_s, settings, passage)
+    curves = dsc.smoothed(settings["time_smoothing_fwhm_mm"])
+    acquired_s = dsc.slice_s[np.nonzero(dsc.head)[2]]
     shift_s = acquired_s - acquired_s[arterial].mean()
-    time = perfusion_maps(curves, arterial_input, times["RepetitionTime"], settings, passage, shift_s)
+    time = perfusion_maps(curves, arterial_input, repetition_time_s, settings, passage, shift_s)
     maps = {"CBF": flow["CBF"], "CBV": flow["CBV"], "MTT": flow["MTT"], "Tmax": time["Tmax"]}
-    longest_s = LONGEST_TMAX_SHARE * (signal.shape[3] - baseline.stop) * times["RepetitionTime"]
+    longest_s = LONGEST_TMAX_SHARE * (dsc.signal.shape[3] - baseline.stop) * repetition_time_s
     beyond, short = maps["Tmax"] > longest_s, longest_s < SURE_TMAX_S
     # the end of a short series does not tell late tissue from drift, and late tissue must not pass for healthy
-    passed = (short | passes(curves, bolus, baseline)) & (time["CBF"] > 0) & (flow["CBF"] > 0)
+    passed = (short | passes(curves, dsc.bolus, baseline)) & (time["CBF"] > 0) & (flow["CBF"] > 0)
     perfused = passed & (short | ~beyond)
     maps["Tmax"] = np.minimum(maps["Tmax"], np.float32(longest_s))
-    maps["TTP"] = np.maximum((curves[:, baseline.stop :].argmax(axis=1) + 1) * times["RepetitionTime"] + shift_s, 0)
+    maps["TTP"] = np.maximum((curves[:, baseline.stop :].argmax(axis=1) + 1) * repetition_time_s + shift_s, 0)
     maps = {name: np.where(perfused, values, 0).astype(np.float32) for name, values in maps.items()}
     # noise alone peaks at any time
     sure = perfused & usable_curves(curves, baseline)
@@ -163,27 +244,7 @@ def compute_perfusion(series, settings, outputs, aif_mask_in=None):
         "beyond_longest_percent": _percent(beyond, passed),
         "before_arterial_percent": _percent(time["delay"] < 0, sure),
     }
-
-    side = {"Deconvolution": settings["deconvolution"], "ArterialInput": source, "DroppedFrames": bolus["first"]}
-    for name, values in maps.items():
-        volume = np.zeros(image.shape[:3], np.float32)
-        volume[head] = values
-        write_image(outputs[name], volume, image.affine, side | {"Units": MAP_UNITS[name], "Description": MAP_DESCRIPTIONS[name]})
-    note = {"Units": "arbitrary", "Description": "Mean of the pre-bolus frames in the steady state"}
-    write_image(outputs["perfref"], perfref, image.affine, note)
-    chosen = np.zeros(head.sum(), np.uint8)
-    chosen[arterial] = 1
-    mask = np.zeros(image.shape[:3], np.uint8)
-    mask[head] = chosen
-    write_image(outputs["aif_mask"], mask, image.affine, {"Description": f"Voxels of the arterial input ({source})"}, dtype=np.uint8)
-    time_s = (np.arange(arterial_input.size) + bolus["first"]) * times["RepetitionTime"]
-    write_table(pd.DataFrame({"time_s": time_s, "concentration": arterial_curve.astype(float)}), outputs["aif"])
-    report = _report(bolus, baseline, measured, arterial, arterial_input, times, source, displacement_mm)
-    report |= timing | {"motion_corrected": settings["motion_correction"], "flags": flags + report["flags"] + _timing_flags(timing)}
-    write_json(outputs["report"], report)
-    for flag in report["flags"]:
-        LOGGER.warning("%s: %s", series, flag)
-    LOGGER.info("perfusion of %s: %d pre-bolus frames, %d arterial voxels", series, baseline.stop, len(arterial))
+    return maps, timing
 
 
 def _bolus(series, signal, head):
@@ -212,28 +273,29 @@ def _baseline_flags(series, baseline, largest):
     return flags
 
 
-def _arterial_voxels(series, image, head, curves, baseline, aif_mask_in):
+def _arterial_voxels(dsc, curves, aif_mask_in):
     """Indices into ``curves`` of the arterial voxels, and their source: given or automatic."""
     if aif_mask_in is None:
-        inner = arterial_neighbourhood(head)[head]
+        inner = arterial_neighbourhood(dsc.head)[dsc.head]
         candidates = np.flatnonzero(inner)
         try:
-            return candidates[select_arterial_voxels(curves[candidates], baseline)], "automatic"
+            return candidates[select_arterial_voxels(curves[candidates], dsc.baseline)], "automatic"
         except NoArteryError as fault:
-            raise InputError(series, f"no arterial input: {fault}", "give a mask of arterial voxels (label-AIF_mask)") from None
+            raise InputError(dsc.path, f"no arterial input: {fault}", "give a mask of arterial voxels (label-AIF_mask)") from None
     mask = read_image(aif_mask_in, ndim=3)
-    check_same_grid(aif_mask_in, mask, series, image)
-    wanted = np.flatnonzero(mask.get_fdata(dtype=np.float32)[head] > 0.5)
-    usable = wanted[usable_curves(curves[wanted], baseline)] if wanted.size else wanted
+    check_same_grid(aif_mask_in, mask, dsc.path, read_image(dsc.path))
+    wanted = np.flatnonzero(mask.get_fdata(dtype=np.float32)[dsc.head] > 0.5)
+    usable = wanted[usable_curves(curves[wanted], dsc.baseline)] if wanted.size else wanted
     if usable.size == 0:
         raise InputError(aif_mask_in, "no voxel of the mask shows the passage of a bolus", "mark voxels in an artery, or remove the mask")
     return usable, "given"
 
 
-def _report(bolus, baseline, curves, arterial, arterial_input, times, source, displacement_mm):
+def _report(dsc, curves, arterial, arterial_input, source):
     """Numbers and flags that say how far the maps can be trusted."""
+    bolus, displacement_mm = dsc.bolus, dsc.displacement_mm
     # at the head's peak, since each voxel's own largest value is that of noise where there is no contrast
-    contrast = float(np.median(curves[:, bolus["peak"] - bolus["first"]] / np.maximum(curves[:, baseline].std(axis=1), 1e-6)))
+    contrast = float(np.median(curves[:, bolus["peak"] - bolus["first"]] / np.maximum(curves[:, dsc.baseline].std(axis=1), 1e-6)))
     flags = []
     if bolus["tail"] > TRUNCATED_BOLUS_TAIL:
         flags.append("truncated bolus: the last frames are far from the baseline, so CBV is too low")
@@ -247,7 +309,7 @@ def _report(bolus, baseline, curves, arterial, arterial_input, times, source, di
         flags.append(f"arterial input from {len(arterial)} voxels only")
     return {
         "dropped_frames": bolus["first"],
-        "pre_bolus_frames": baseline.stop,
+        "pre_bolus_frames": dsc.baseline.stop,
         "bolus_depth": bolus["depth"],
         "bolus_tail": bolus["tail"],
         "median_contrast_to_noise": contrast,
@@ -256,9 +318,9 @@ def _report(bolus, baseline, curves, arterial, arterial_input, times, source, di
         "aif_source": source,
         "aif_voxels": len(arterial),
         "aif_peak_per_s": float(arterial_input.max()),
-        "aif_peak_s": float((bolus["first"] + arterial_input.argmax()) * times["RepetitionTime"]),
-        "repetition_time_s": times["RepetitionTime"],
-        "echo_time_s": times["EchoTime"],
+        "aif_peak_s": float((bolus["first"] + arterial_input.argmax()) * dsc.repetition_time_s),
+        "repetition_time_s": dsc.repetition_time_s,
+        "echo_time_s": dsc.echo_time_s,
         "flags": flags,
     }
 

@@ -32,9 +32,8 @@ def write_checklist(files, settings, output):
     output : str or Path
         Markdown page: item, topic in short, answer. The items' own wording is in the guideline.
     """
-    inclusion = read_inclusion(files["inclusion"])
-    folds = read_folds(files["folds"])["folds"]
-    rows = [(number, topic, answer) for number, topic, answer in _items(inclusion, folds, files, settings)]
+    run = _Run(files, settings)
+    rows = [*_introduction(), *_data(run), *_models(run), *_open_science(run), *_results(run), *_discussion(run)]
     answered = sum(answer != AUTHORS for _, _, answer in rows)
     caption = (
         f"{answered} of {len(rows)} items have an answer from this run; the others are the authors'. Topics are given in short: the guideline has "
@@ -44,76 +43,89 @@ def write_checklist(files, settings, output):
     write_text(output, page)
 
 
-def _items(inclusion, folds, files, settings):
-    """Triples of item, topic and answer."""
-    images, training, evaluation = (settings[name] for name in ("images", "training", "evaluation"))
-    # Configurations add up, so that more cohorts are configured than have patients.
-    cohorts = {name: cohort for name, cohort in settings["cohorts"].items() if name in set(inclusion["cohort"])}
-    chosen = inclusion[inclusion["included"]]
-    tested, added = (chosen[chosen["role"] == role] for role in ("test", "training"))
-    absent = Counter(inclusion.loc[~inclusion["included"], "reason"])
-    participants = read_table(files["participants"], text=("participant_id", "sex"))
-    missing = participants.set_index("participant_id").loc[chosen["participant_id"]].isna().sum()
-    missing = {name: int(count) for name, count in missing.items() if count and name in PARTICIPANT_COLUMNS and name != "mtici"}
-    simulated = "Simulated cohort: no person was scanned. " if settings["simulated"] else ""
-    sizes = [len(fold["test"]) for fold in folds]
-    trained = {name: [len(fold["training_sets"][name]["training"]) for fold in folds] for name in TRAINING_SETS}
-    validated = [len(fold["training_sets"][name]["validation"]) for fold in folds for name in TRAINING_SETS]
-    status = ", ".join(f"{int((tested['status'] == key).sum())} {name}" for key, name in STATUS.items())
-    taking_part = [cohorts[name] for name in chosen["cohort"].unique()]
-    reperfusion = " or ".join(words for key, words in REPERFUSION.items() if any(c["reperfusion"] == key for c in taking_part))
-    outcome = " or ".join(words for key, words in OUTCOME.items() if any(c["final_lesion"] == key for c in taking_part))
-    sources = "; ".join(
-        f"{name}: role {c['role']}, reference {c['reference']}, {c['registration']} registration, status from {c['reperfusion']}"
-        for name, c in cohorts.items()
-    )
-    table = read_table(files["table3"], text=("panel", "row", "metric", "stars"))
-    dice = table[(table["metric"] == "DSC") & (table["row"] == "cnn")]
-    performance = "; ".join(
-        f"{row.panel} patients: DSC {mean_and_sd(row.mean, row.sd)} (95 % CI {row.mean_ci_low:.2f} to {row.mean_ci_high:.2f}, n = {row.n})"
-        for row in dice.itertuples()
-    )
+class _Run:
+    """What several items ask of a run; ``files`` and ``settings`` are those of ``write_checklist``."""
+
+    def __init__(self, files, settings):
+        self.files, self.settings = files, settings
+        self.inclusion = read_inclusion(files["inclusion"])
+        self.folds = read_folds(files["folds"])["folds"]
+        # Configurations add up, so that more cohorts are configured than have patients.
+        self.cohorts = {name: cohort for name, cohort in settings["cohorts"].items() if name in set(self.inclusion["cohort"])}
+        self.chosen = self.inclusion[self.inclusion["included"]]
+        self.tested, self.added = (self.chosen[self.chosen["role"] == role] for role in ("test", "training"))
+        self.taking_part = [self.cohorts[name] for name in self.chosen["cohort"].unique()]
+        self.simulated = "Simulated cohort: no person was scanned. " if settings["simulated"] else ""
+
+    def words(self, key, meanings):
+        """Meanings of the values that a key has among the cohorts that take part."""
+        return " or ".join(meaning for value, meaning in meanings.items() if any(cohort[key] == value for cohort in self.taking_part))
+
+
+# Each part of the guideline: triples of item, topic and answer.
+
+
+def _introduction():
     yield "1", "Title", AUTHORS
     yield "2", "Abstract", AUTHORS
     yield "3a-c", "Background, purpose, known inequalities", AUTHORS
     yield "4", "Objectives", "Develop and internally validate models of the final infarct; compare status-specific, general and mismatch models."
-    yield "5a", "Sources of data", f"{simulated}Cohorts: {sources}."
+
+
+def _data(run):
+    images = run.settings["images"]
+    cohorts = "; ".join(
+        f"{name}: role {c['role']}, reference {c['reference']}, {c['registration']} registration, status from {c['reperfusion']}"
+        for name, c in run.cohorts.items()
+    )
+    yield "5a", "Sources of data", f"{run.simulated}Cohorts: {cohorts}."
     yield "5b", "Dates", AUTHORS
     yield "6a", "Setting", AUTHORS
-    yield "6b", "Eligibility", f"{len(inclusion)} patients in participants.tsv, {len(chosen)} included: results/inclusion.tsv, figure 1."
-    yield "6c", "Treatments", f"iv_tpa in table A.5. Reperfusion by {reperfusion}."
+    yield "6b", "Eligibility", f"{len(run.inclusion)} patients in participants.tsv, {len(run.chosen)} included: results/inclusion.tsv, figure 1."
+    yield "6c", "Treatments", f"iv_tpa in table A.5. Reperfusion by {run.words('reperfusion', REPERFUSION)}."
     yield (
         *("7", "Data preparation"),
         f"Registration, up-sampling to {images['matrix']}x{images['matrix']}, brain mask ({images['brain_mask']}), normalisation "
         f"({images['normalisation']}, by {images['normalisation_scope']}); the same for every patient of a cohort. Leakage: results/leakage.tsv.",
     )
-    yield "8a", "Outcome", f"Final infarct, voxel by voxel, on {outcome}."
+    yield "8a", "Outcome", f"Final infarct, voxel by voxel, on {run.words('final_lesion', OUTCOME)}."
     yield "8b-c", "Outcome assessors, blinding", AUTHORS
     yield "9a-b", "Predictors", "DWI, ADC, Tmax, CBF, CBV at baseline, and subsets of them (table 4); no clinical variable enters a network."
-    sources = read_sources(files["volumes"], tested["participant_id"])
-    assessors = count_sources(sources) + ("; the expert is simulated" if settings["simulated"] and (sources == "expert").any() else "")
+    sources = read_sources(run.files["volumes"], run.tested["participant_id"])
+    assessors = count_sources(sources) + ("; the expert is simulated" if run.simulated and (sources == "expert").any() else "")
     yield "9c", "Predictor assessors", f"None for the networks. Mismatch model: {assessors}."
-    more = f", {len(added)} more train only" if len(added) else ""
-    yield "10", "Sample size", f"All patients available: {len(tested)} tested ({status}){more}. No calculation was made."
+    status = ", ".join(f"{int((run.tested['status'] == key).sum())} {name}" for key, name in STATUS.items())
+    more = f", {len(run.added)} more train only" if len(run.added) else ""
+    yield "10", "Sample size", f"All patients available: {len(run.tested)} tested ({status}){more}. No calculation was made."
+    absent = Counter(run.inclusion.loc[~run.inclusion["included"], "reason"])
+    participants = read_table(run.files["participants"], text=("participant_id", "sex"))
+    missing = participants.set_index("participant_id").loc[run.chosen["participant_id"]].isna().sum()
+    missing = {name: int(count) for name, count in missing.items() if count and name in PARTICIPANT_COLUMNS and name != "mtici"}
     yield (
         *("11", "Missing data"),
-        f"dataset.faults is {settings['faults']}. Left out: {'; '.join(f'{count} {reason}' for reason, count in absent.items()) or 'nobody'}. "
+        f"dataset.faults is {run.settings['faults']}. Left out: {'; '.join(f'{count} {reason}' for reason, count in absent.items()) or 'nobody'}. "
         f"Clinical values missing: {', '.join(f'{count} {name}' for name, count in missing.items()) or 'none'} (not imputed; table A.5 only).",
     )
+
+
+def _models(run):
+    training, evaluation = run.settings["training"], run.settings["evaluation"]
+    sizes = [len(fold["test"]) for fold in run.folds]
+    validated = [len(fold["training_sets"][name]["validation"]) for fold in run.folds for name in TRAINING_SETS]
     yield (
         *("12a", "Use of data"),
-        f"{len(folds)}-fold cross-validation over patients, stratified by status, seed {settings['folds']['seed']}; test patients per fold: "
+        f"{len(run.folds)}-fold cross-validation over patients, stratified by status, seed {run.settings['folds']['seed']}; test patients per fold: "
         f"{_range(sizes)}; results/folds.json.",
     )
     yield "12b", "Handling of predictors", "Images scaled to 0..1 within each patient's own brain."
     yield (
         *("12c", "Model, tuning, internal validation"),
         f"U-Net, late or early fusion (table 1, figure 2): at most {training['epochs']} epochs, batch {training['batch_size']}, rate "
-        f"{training['learning_rate']:g}. {TUNED_BEFORE if settings['simulated'] else 'The run tunes no setting.'} Validation patients "
+        f"{training['learning_rate']:g}. {TUNED_BEFORE if run.simulated else 'The run tunes no setting.'} Validation patients "
         f"({_range(validated)} per training) decide {_decided_by_validation(training)}.",
     )
-    named = f"Cohort{'s' if len(cohorts) > 1 else ''} {', '.join(cohorts)}"
-    untested = any(c["role"] != "test" for c in cohorts.values())
+    named = f"Cohort{'s' if len(run.cohorts) > 1 else ''} {', '.join(run.cohorts)}"
+    untested = any(cohort["role"] != "test" for cohort in run.cohorts.values())
     yield "12d", "Heterogeneity between centres", f"{named}{'; only those with role test are tested' if untested else ''}."
     yield "12e", "Performance measures", "DSC, volumetric similarity, precision, recall, Hausdorff distance, AUC in three modes, reliability diagram."
     yield "12f", "Model updating", "None."
@@ -129,27 +141,43 @@ def _items(inclusion, folds, files, settings):
         "16",
         "Development against evaluation",
         "Every model is tested on all tested patients, whatever their status; development and test by cross-validation."
-        + (f" The {len(added)} patients of role training are never tested: item 20c." if len(added) else ""),
+        + (f" The {len(run.added)} patients of role training are never tested: item 20c." if len(run.added) else ""),
     )
-    yield "17", "Ethical approval", "Not needed: no person was scanned." if settings["simulated"] else AUTHORS
+    yield "17", "Ethical approval", "Not needed: no person was scanned." if run.simulated else AUTHORS
+
+
+def _open_science(run):
     yield "18a-d", "Funding, conflicts, protocol, registration", AUTHORS
-    yield "18e", "Data sharing", "The simulated cohort is made by this workflow from its seed." if settings["simulated"] else AUTHORS
+    yield "18e", "Data sharing", "The simulated cohort is made by this workflow from its seed." if run.simulated else AUTHORS
     yield "18f", "Code sharing", "This workflow, MIT licence; versions, seeds and hashes in each model's environment.json."
     yield "19", "Patient and public involvement", AUTHORS
+
+
+def _results(run):
     yield "20a", "Participant flow", "Figure 1, results/inclusion.tsv."
     yield "20b", "Characteristics", "Table A.5."
-    yield "20c", "Development against evaluation, characteristics", _compared_cohorts(chosen)
+    yield "20c", "Development against evaluation, characteristics", _compared_cohorts(run.chosen)
+    trained = {name: [len(fold["training_sets"][name]["training"]) for fold in run.folds] for name in TRAINING_SETS}
     counts = "; ".join(f"{name} {_range(values)}" for name, values in trained.items())
     yield "21", "Participants and outcomes in each analysis", f"Training patients per fold: {counts}. Each has a final infarct."
     yield "22", "Full model", "Weights and history of each training in results/models."
+    table = read_table(run.files["table3"], text=("panel", "row", "metric", "stars"))
+    dice = table[(table["metric"] == "DSC") & (table["row"] == "cnn")]
+    performance = "; ".join(
+        f"{row.panel} patients: DSC {mean_and_sd(row.mean, row.sd)} (95 % CI {row.mean_ci_low:.2f} to {row.mean_ci_high:.2f}, n = {row.n})"
+        for row in dice.itertuples()
+    )
     yield "23a", "Performance", f"{performance}. All others: tables 2 to 4 and C.6, results/auc.csv."
     yield "23b", "Heterogeneity of performance", "By reperfusion status in every table; by lesion volume in results/figures/dice_by_volume."
     yield "24", "Model updating", "None."
+
+
+def _discussion(run):
     yield "25", "Interpretation", AUTHORS
-    limits = f"{simulated}Internal validation only; {len(tested)} tested patients. What the paper itself contradicts: results/paper_comparison.html."
-    yield "26", "Limitations", limits
+    limits = f"Internal validation only; {len(run.tested)} tested patients. What the paper itself contradicts: results/paper_comparison.html."
+    yield "26", "Limitations", run.simulated + limits
     yield "27a", "Poor or missing input", "Refused or excluded with the reason: results/dataset_check.tsv, results/inclusion.tsv."
-    masks = "; an expert's DWI lesion mask is used where given" if any(c["diffusion_lesion"] == "expert" for c in taking_part) else ""
+    masks = "; an expert's DWI lesion mask is used where given" if any(c["diffusion_lesion"] == "expert" for c in run.taking_part) else ""
     yield "27b", "Users' part and expertise", f"Images in BIDS form{masks}."
     yield "27c", "Next steps", AUTHORS
 

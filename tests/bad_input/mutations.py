@@ -286,7 +286,7 @@ MASKS = [
     Spoiled(
         "DWI lesion elsewhere", image("dwi_lesion", voxels(np.ones((6, 6, 4)))), "ses-baseline_label-lesion", "on another grid", "onto that grid"
     ),
-    Spoiled("empty arterial mask", image("aif_mask", voxels(cube(0))), "label-AIF_mask", "the mask is empty", "draw"),
+    Spoiled("empty arterial mask", image("aif_mask", voxels(cube(0))), "label-AIF_mask", "the mask is empty", "mark voxels in an artery"),
     Spoiled("arterial mask elsewhere", image("aif_mask", voxels(np.ones((6, 6, 4)))), "label-AIF_mask", "on another grid", "onto that grid"),
     Spoiled(
         "arterial mask of H3 elsewhere",

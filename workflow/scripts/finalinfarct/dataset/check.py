@@ -20,6 +20,7 @@ from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
 
 FEWEST_FRAMES = 20
+DRAW_LESION = "draw the lesion, or leave the patient out of participants.tsv"
 PLAUSIBLE_ADC_UM2_S = (300, 3000)  # median over tissue; brain lies at 700 to 1100
 
 
@@ -119,89 +120,108 @@ def _check_row(row, cohort):
 
 def check_patient(root, participant_id, cohort):
     """Return the faults of one patient's files, as a list of ``Fault``, for a cohort's configuration."""
-    files = patient_files(root, participant_id)
-    faults = []
+    patient = _Patient(root, participant_id)
+    files = patient.files
+    patient.check_twice_given()
+    dwi = patient.scan("dwi", (3, 4))
+    if _given(files["adc"]):
+        adc = patient.attempt(_inspect, files["adc"], 3)
+        patient.check_same_grid("adc", adc, "dwi", dwi)
+        if adc is not None:
+            patient.attempt(_check_adc, files["adc"])
+    if dwi is not None:
+        patient.attempt(read_b_values, files["dwi"], dwi.shape[3] if len(dwi.shape) == 4 else 1, _given(files["adc"]))
+    spaces = {}
+    if cohort["perfusion"]:
+        spaces["aif_mask"] = patient.perfusion("dsc", "tmax", "cbf", "cbv")
+    if cohort["reperfusion"] == "h3_perfusion":
+        spaces["h3_aif_mask"] = patient.perfusion("h3_dsc", "h3_tmax", "h3_cbf", "h3_cbv")
+        if _given(files["dsc"]) != _given(files["h3_dsc"]):
+            patient.say("h3_dsc", "a raw series at one visit and maps at the other", "give the raw series, or Tmax, CBF and CBV, at both visits")
+    if _given(files["flair"]):
+        patient.scan("flair", 3, sliced=False)
+    if cohort["final_lesion"] == "followup":
+        patient.check_mask("final_lesion", "followup_flair", patient.scan("followup_flair", 3, sliced=False), DRAW_LESION)
+    elif cohort["final_lesion"] == "baseline":
+        patient.check_mask("final_lesion", "dwi", dwi, DRAW_LESION)
+    if _given(files["dwi_lesion"]):
+        patient.check_mask("dwi_lesion", "dwi", dwi)
+    for name, space in spaces.items():
+        if _given(files[name]):
+            patient.check_mask(name, *space, "mark voxels in an artery, or remove the mask")
+    return list(dict.fromkeys(patient.faults))
 
-    def attempt(read, *arguments):
+
+class _Patient:
+    """One patient's files by name, and the faults found in them so far. Headers are None where a file cannot be read."""
+
+    def __init__(self, root, participant_id):
+        self.participant_id = participant_id
+        self.files = patient_files(root, participant_id)
+        self.faults = []
+
+    def say(self, name, found, mend):
+        """Note a fault of a file."""
+        self.faults.append(Fault(self.participant_id, str(self.files[name]), found, mend))
+
+    def attempt(self, read, *arguments):
         """What a reader returns, or None and a fault."""
         try:
             return read(*arguments)
         except InputError as fault:
-            faults.append(Fault(participant_id, fault.where, fault.found, fault.mend))
+            self.faults.append(Fault(self.participant_id, fault.where, fault.found, fault.mend))
 
-    def say(name, found, mend):
-        faults.append(Fault(participant_id, str(files[name]), found, mend))
-
-    def same(name, header, space_name, space):
-        if header is not None and space is not None and not same_grid(header, space):
-            found = f"on another grid (shape {header.shape[:3]}) than {files[space_name].name} (shape {space.shape[:3]})"
-            say(name, found, "bring it onto that grid, masks by nearest neighbour")
-
-    def scan(name, ndim, sliced=True):
+    def scan(self, name, ndim, sliced=True):
         """Header of an image that is registered; ``sliced``: it may be the reference, or is smoothed slice by slice."""
-        header = attempt(_inspect, files[name], ndim)
+        header = self.attempt(_inspect, self.files[name], ndim)
         if header is not None:
             for found, mend in [*grid_faults(header.shape, header.affine), *(slice_faults(header.shape, header.affine) if sliced else ())]:
-                say(name, found, mend)
+                self.say(name, found, mend)
         return header
 
-    def mask(name, space_name, space, may_be_empty):
-        header = attempt(_inspect, files[name], 3)
-        same(name, header, space_name, space)
-        voxels = None if header is None else attempt(read_image, files[name])
-        if voxels is not None:
-            for found, mend in _mask_faults(np.unique(voxels.dataobj), may_be_empty):
-                say(name, found, mend)
-
-    def perfusion(series, *maps):
+    def perfusion(self, series, *maps):
         """Name and header of the raw series or, where it is absent, of the first map."""
-        if _given(files[series]) or not any(_given(files[name]) for name in maps):
-            header = scan(series, 4)
-            if header is not None and header.shape[3] < FEWEST_FRAMES:
-                say(series, f"{header.shape[3]} frames", f"a DSC series needs at least {FEWEST_FRAMES}")
-            if header is not None:
-                times = {key: attempt(series_time_s, files[series], key) for key in TIME_RANGES_S}
-                if times["RepetitionTime"] is not None:
-                    attempt(check_header_time, files[series], header, times["RepetitionTime"])
-                attempt(slice_times_s, files[series], header.shape[2])
-            return series, header
-        headers = {name: scan(name, 3) for name in maps}
+        if _given(self.files[series]) or not any(_given(self.files[name]) for name in maps):
+            return series, self._series(series)
+        headers = {name: self.scan(name, 3) for name in maps}
         for (name, header), kind in zip(headers.items(), ("Tmax", "CBF", "CBV"), strict=True):
-            same(name, header, maps[0], headers[maps[0]])
+            self.check_same_grid(name, header, maps[0], headers[maps[0]])
             if header is not None:
-                attempt(given_unit, kind, files[name])
+                self.attempt(given_unit, kind, self.files[name])
         return maps[0], headers[maps[0]]
 
-    for name, path in files.items():
-        if path.suffix == ".gz" and _given(path) and _given(path.with_suffix("")):
-            say(name, f"both this and {path.with_suffix('').name} are there", "keep the one that counts")
-    dwi = scan("dwi", (3, 4))
-    if _given(files["adc"]):
-        adc = attempt(_inspect, files["adc"], 3)
-        same("adc", adc, "dwi", dwi)
-        if adc is not None:
-            attempt(_check_adc, files["adc"])
-    if dwi is not None:
-        attempt(read_b_values, files["dwi"], dwi.shape[3] if len(dwi.shape) == 4 else 1, _given(files["adc"]))
-    spaces = {}
-    if cohort["perfusion"]:
-        spaces["aif_mask"] = perfusion("dsc", "tmax", "cbf", "cbv")
-    if cohort["reperfusion"] == "h3_perfusion":
-        spaces["h3_aif_mask"] = perfusion("h3_dsc", "h3_tmax", "h3_cbf", "h3_cbv")
-        if _given(files["dsc"]) != _given(files["h3_dsc"]):
-            say("h3_dsc", "a raw series at one visit and maps at the other", "give the raw series, or Tmax, CBF and CBV, at both visits")
-    if _given(files["flair"]):
-        scan("flair", 3, sliced=False)
-    if cohort["final_lesion"] == "followup":
-        mask("final_lesion", "followup_flair", scan("followup_flair", 3, sliced=False), may_be_empty=False)
-    elif cohort["final_lesion"] == "baseline":
-        mask("final_lesion", "dwi", dwi, may_be_empty=False)
-    if _given(files["dwi_lesion"]):
-        mask("dwi_lesion", "dwi", dwi, may_be_empty=True)
-    for name, space in spaces.items():
-        if _given(files[name]):
-            mask(name, *space, may_be_empty=False)
-    return list(dict.fromkeys(faults))
+    def _series(self, name):
+        """Header of a raw series."""
+        header = self.scan(name, 4)
+        if header is not None:
+            if header.shape[3] < FEWEST_FRAMES:
+                self.say(name, f"{header.shape[3]} frames", f"a DSC series needs at least {FEWEST_FRAMES}")
+            times = {key: self.attempt(series_time_s, self.files[name], key) for key in TIME_RANGES_S}
+            if times["RepetitionTime"] is not None:
+                self.attempt(check_header_time, self.files[name], header, times["RepetitionTime"])
+            self.attempt(slice_times_s, self.files[name], header.shape[2])
+        return header
+
+    def check_twice_given(self):
+        """A file both compressed and not."""
+        for name, path in self.files.items():
+            if path.suffix == ".gz" and _given(path) and _given(path.with_suffix("")):
+                self.say(name, f"both this and {path.with_suffix('').name} are there", "keep the one that counts")
+
+    def check_same_grid(self, name, header, space_name, space):
+        """An image on another grid than that of the image whose space it is in."""
+        if header is not None and space is not None and not same_grid(header, space):
+            found = f"on another grid (shape {header.shape[:3]}) than {self.files[space_name].name} (shape {space.shape[:3]})"
+            self.say(name, found, "bring it onto that grid, masks by nearest neighbour")
+
+    def check_mask(self, name, space_name, space, mend_empty=None):
+        """A mask on another grid, with other values than 0 and 1, or empty where there is a mend for that."""
+        header = self.attempt(_inspect, self.files[name], 3)
+        self.check_same_grid(name, header, space_name, space)
+        voxels = None if header is None else self.attempt(read_image, self.files[name])
+        if voxels is not None:
+            for found, mend in _mask_faults(np.unique(voxels.dataobj), mend_empty):
+                self.say(name, found, mend)
 
 
 def _given(path):
@@ -226,12 +246,12 @@ def _sound_gzip(path, expected):
         return int.from_bytes(file.read(4), "little") == expected % 2**32
 
 
-def _mask_faults(values, may_be_empty):
-    """Pairs (found, mend) for the values that a mask holds."""
+def _mask_faults(values, mend_empty):
+    """Pairs (found, mend) for the values that a mask holds; ``mend_empty`` None: it may be empty."""
     if not np.isin(values, (0, 1)).all():
         yield f"values {values[:5].tolist()} in a mask", "write 1 inside and 0 outside"
-    elif not may_be_empty and not values.any():
-        yield "the mask is empty", "draw the lesion, or leave the patient out of participants.tsv"
+    elif mend_empty and not values.any():
+        yield "the mask is empty", mend_empty
 
 
 def _check_adc(path):

@@ -97,20 +97,14 @@ def train(
         begin = time.perf_counter()  # after what it may have waited for a GPU
         drawn = read_folds(folds)
         members = find_fold(drawn, fold)["training_sets"][training_set]
-        data = {part: load_slices(slices, members[part], inputs) for part in ("training", "validation")}
-        found = data["training"][0].shape[1:3]
-        if found != (matrix, matrix):
-            raise InputError(slices, f"slices of {found[0]}x{found[1]} voxels", f"set images.matrix, now {matrix}, to that, or make the slices again")
+        data = _load(slices, members, inputs, matrix)
         counts = {part: len(images) for part, (images, _) in data.items()}
         log.info("fold %s: %d training and %d validation slices", fold, counts["training"], counts["validation"])
         step.configure(threads, settings["seed"])
         backend, device = settings["backend"], step.device_name()
         precision = choose_precision(settings["precision"], backend, device)
         branches = choose_branches(settings["branches"], backend, device, fusion, len(inputs))
-        network = plain = network_from_settings(fusion, inputs, matrix, settings, precision)
-        if branches == "grouped":
-            network = network_from_settings(fusion, inputs, matrix, settings, precision, branches)
-            copy_weights(plain, network)
+        network, plain = _networks(fusion, inputs, matrix, settings, precision, branches)
         log.info(
             "%s fusion of %s: %d parameters, %s, %s branches on %s (%s), ready after %.1f s",
             *(fusion, ", ".join(inputs), count_parameters(network), precision, branches, device, backend),
@@ -161,6 +155,25 @@ def train(
     write_json(environment_out, environment)
     if checkpoint:
         checkpoint.remove()
+
+
+def _load(slices, members, inputs, matrix):
+    """Images and classes of the slices of training and of validation, by part; InputError where they have another matrix."""
+    data = {part: load_slices(slices, members[part], inputs) for part in ("training", "validation")}
+    found = data["training"][0].shape[1:3]
+    if found != (matrix, matrix):
+        raise InputError(slices, f"slices of {found[0]}x{found[1]} voxels", f"set images.matrix, now {matrix}, to that, or make the slices again")
+    return data
+
+
+def _networks(fusion, inputs, matrix, settings, precision, branches):
+    """The network that is trained and the plain one of the same weights, whose file is written: one and the same unless branches are grouped."""
+    plain = network_from_settings(fusion, inputs, matrix, settings, precision)
+    if branches != "grouped":
+        return plain, plain
+    network = network_from_settings(fusion, inputs, matrix, settings, precision, branches)
+    copy_weights(plain, network)
+    return network, plain
 
 
 @dataclass

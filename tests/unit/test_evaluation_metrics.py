@@ -133,7 +133,8 @@ def test_mask_tables(tmp_path):
     write_image(tmp_path / "b.nii.gz", second, affine, {"LesionSource": "expert"}, dtype=np.uint8)
     evaluate_masks([("sub-1", tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")], tmp_path / "t.tsv")
     table = pd.read_csv(tmp_path / "t.tsv", sep="\t")
-    assert list(table.columns) == ["participant_id", "metric", "value"]
+    assert list(table.columns) == ["participant_id", "source", "metric", "value"]
+    assert set(table["source"]) == {"automatic"}
     values = table.set_index("metric")["value"]
     assert values[["precision", "recall", "hausdorff_distance_mm"]].tolist() == pytest.approx([8 / 32, 8 / 24, 6.0])
     patient = {"participant_id": "sub-1", "diffusion_lesion": tmp_path / "a.nii.gz", "final_lesion": tmp_path / "b.nii.gz"}

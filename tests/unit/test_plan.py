@@ -235,7 +235,7 @@ def test_closing_words_show_the_main_tables_and_name_the_comparison_of_this_run(
     plan = Plan(config)
     assert plan.closing_words() == "This run made no table."
     for name in ("table1", "table3"):
-        (tmp_path / "results" / f"{name}.md").write_text(f"shown {name}", encoding="utf-8")
+        (tmp_path / "results" / f"{name}.md").write_text(f"shown {name}\n## 95 % intervals\nnot shown", encoding="utf-8")
     assert plan.closing_words() == "shown table3\n\nTables (.csv and .md): results/table1.md, results/table3.md"
     (tmp_path / "results" / "paper_comparison.html").touch()
     assert plan.closing_words().endswith("\n\nBeside the paper's numbers: results/paper_comparison.html")

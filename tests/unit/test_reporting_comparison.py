@@ -134,6 +134,31 @@ def test_rows_that_repeat_another_are_read_as_they_should_stand(files):
     assert rows.loc[("3", "reperfused", "mismatch", "DSC"), "correction"] == rows.loc[("4", "b", FULL, "HD"), "correction"] == ""
 
 
+def test_late_fusion_of_table_c6_is_read_by_the_p_values_of_table_2(files):
+    rows, page_ = build(files)
+    expected = {
+        # Printed without stars: 3.7e-6 and 1.4e-6 in table 2, columns exchanged; HD 0.048.
+        ("a", "late reperfused", "Recall"): ("***", "stars of table 2; column precision"),
+        ("a", "late reperfused", "Precision"): ("***", "column recall"),
+        ("a", "late reperfused", "HD"): ("*", "stars of table 2"),
+        # Printed as (***), p = 0.0069.
+        ("a", "late nonreperfused", "Recall"): ("**", "stars of table 2; column precision"),
+        ("a", "late reperfused", "DSC"): ("", ""),
+        ("a", "early nonreperfused", "Recall"): (rows.loc[("C.6", "a", "early nonreperfused", "Precision"), "printed_stars"], "column precision"),
+    }
+    found = {key: tuple(rows.loc[("C.6", *key), ["corrected_stars", "correction"]]) for key in expected}
+    assert found == expected
+    for letter, other in (("a", "b"), ("c", "d")):
+        for training in ("reperfused", "nonreperfused"):
+            for metric in ("DSC", "VS", "Precision", "Recall", "HD"):
+                here = rows.loc[("C.6", {"a": "a", "c": "b"}[letter], f"late {training}", metric)]
+                there = rows.loc[("2", other, f"general vs {training}", metric)]
+                opposite = {"higher": "lower", "lower": "higher"}
+                assert here["printed_verdict"] == (opposite.get(there["printed_verdict"], there["printed_verdict"]) if there["verdict"] else "")
+    # As the paper prints them in this table, with two decimals.
+    assert "29.51 ± 16.26" in page_
+
+
 def test_verdicts(files):
     rows, _ = build(files)
     expected = {
@@ -152,6 +177,8 @@ def test_verdicts(files):
         ("4", "a", "DWI", "DSC"): ("lower", "lower", "yes"),
         ("4", "a", FULL, "DSC"): ("", "", ""),
         ("C.6", "a", "late reperfused", "Precision"): ("higher", "higher", "yes"),
+        # The stars of late fusion are those of table 2: (*) on HD, where table C.6 has none, and none on precision read as recall.
+        ("C.6", "a", "late reperfused", "HD"): ("lower", "higher", "no"),
         ("C.6", "b", "early reperfused", "VS"): ("no difference", "no difference", "yes"),
         ("AUC", "reperfused", "cnn", "balanced"): ("higher", "higher", "yes"),
         ("AUC", "nonreperfused", "cnn", "balanced"): ("no difference", "higher", "no"),
@@ -196,6 +223,8 @@ def test_overview_counts_what_is_near_and_what_comes_out_the_same(files):
     same = rows.loc["3", "same_verdict"]
     assert cells[place + 1 : place + 4] == ["20", f"{near.sum()} of 20", f"{(same == 'yes').sum()} of {(same != '').sum()}"]
     assert 0 < near.sum() < 20 and 0 < (same == "yes").sum() < (same != "").sum() == 10
+    # Rows of one name, such as three of pooling, are three numbers.
+    assert cells[cells.index("Table 1. Encoder") + 1] == "13"
 
 
 def test_overview_counts_a_number_with_several_readings_once(files):

@@ -70,6 +70,14 @@ def inclusion(tmp_path):
 
 
 @pytest.fixture
+def volumes(tmp_path):
+    """Sources of the diffusion lesions: automatic in sub-n1, an expert's in the others."""
+    sources = {name: "automatic" if name == "sub-n1" else "expert" for name in COHORT}
+    write_table(pd.DataFrame({"participant_id": list(sources), "diffusion_lesion_source": list(sources.values())}), tmp_path / "sources.tsv")
+    return tmp_path / "sources.tsv"
+
+
+@pytest.fixture
 def patterns(tmp_path):
     """Images and predictions of the cohort on a grid of 20 x 24 x 4, as path patterns."""
     random, shape = np.random.default_rng(0), (20, 24, 4)
@@ -253,24 +261,27 @@ def test_status_is_described_by_its_source():
     assert [describe_status(row) for _, row in rows.iterrows()] == ["not reperfused, mTICI 2a", "reperfused, ratio 0.75", "reperfused"]
 
 
-def test_figure3(metrics, inclusion, patterns, tmp_path):
-    words = twice(lambda *files: draw_predictions(metrics, inclusion, *patterns, True, *files), tmp_path)
+def test_figure3(metrics, inclusion, volumes, patterns, tmp_path):
+    words = twice(lambda *files: draw_predictions(metrics, inclusion, volumes, *patterns, True, *files), tmp_path)
     # Both non-reperfused patients are at 0.2 from their median of 0.3.
     assert {"A   sub-n1: not reperfused, mTICI 2a", "B   sub-r3: reperfused, mTICI 3"} <= set(words)
     # Reperfused model, non-reperfused model, mismatch model.
     assert [word for word in words if word.startswith("DSC 0")] == ["DSC 0.30", "DSC 0.50", "DSC 0.40", "DSC 0.42", "DSC 0.40", "DSC 0.45"]
     assert {"follow-up FLAIR", "CNN, non-reperfused model", "reperfused: n = 3", SIMULATED} <= set(words)
     assert any(word.startswith("Patients chosen by rule") for word in words)
+    # Of the two patients shown, not of all five.
+    assert "Mismatch model: diffusion lesion by an expert in 1 patient, automatic (ADC threshold) in 1." in words
 
 
-def test_figure4(metrics, inclusion, patterns, tmp_path):
-    words = twice(lambda *files: draw_cases(metrics, inclusion, *patterns, True, *files), tmp_path)
+def test_figure4(metrics, inclusion, volumes, patterns, tmp_path):
+    words = twice(lambda *files: draw_cases(metrics, inclusion, volumes, *patterns, True, *files), tmp_path)
     assert [word for word in words if word.startswith("sub-")] == ["sub-n1", "sub-r2", "sub-n2", "sub-r1", "sub-r3"]
     assert [word for word in words if word in ("largest gain", "difficult")] == ["largest gain"] * 2 + ["difficult"] * 3
     assert [word for word in words if word.startswith("DSC 0")] == [
         f"DSC {value:.2f}" for name in ("sub-n1", "sub-r2", "sub-n2", "sub-r1", "sub-r3") for value in (COHORT[name][1], COHORT[name][3])
     ]
     assert {"mTICI 2a", "mTICI 3", "gain +0.25", "gain −0.10"} <= set(words)
+    assert "Mismatch model: diffusion lesion by an expert in 4 patients, automatic (ADC threshold) in 1." in words
     assert any(word.startswith("Patients chosen by rule") for word in words)
 
 
@@ -314,20 +325,22 @@ def test_lesion_picture_is_the_same_twice(patterns, tmp_path):
     assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
 
 
-def test_paired_dice(metrics, tmp_path):
-    words = twice(lambda *files: draw_paired_dice(metrics, True, *files), tmp_path)
+def test_paired_dice(metrics, volumes, tmp_path):
+    words = twice(lambda *files: draw_paired_dice(metrics, volumes, True, *files), tmp_path)
     # Reperfused: one of three differences is positive, of rank 3; 6 of 8 patterns of signs are as far out. Others: both positive.
     assert {"reperfused", "CNN higher in 1 of 3", "p = 1.0", "CNN higher in 2 of 2", "p = 0.50", SIMULATED} <= set(words)
+    assert "Mismatch model: diffusion lesion by an expert in 4 patients, automatic (ADC threshold) in 1." in " ".join(words)
     assert width_mm(tmp_path / "1.svg") == pytest.approx(90, abs=0.1)
 
 
-def test_bland_altman(metrics, tmp_path):
-    words = twice(lambda *files: draw_bland_altman(metrics, False, *files), tmp_path)
+def test_bland_altman(metrics, volumes, tmp_path):
+    words = twice(lambda *files: draw_bland_altman(metrics, volumes, False, *files), tmp_path)
     for place in (1, 3):
         difference = np.array([100 * row[place] - 30 for row in COHORT.values()])
         spread = 1.96 * np.sqrt(((difference - difference.mean()) ** 2).sum() / 4)
         for value in (difference.mean(), difference.mean() - spread, difference.mean() + spread):
             assert f"{value:+.1f}".replace("-", "−") in words
+    assert "Mismatch model: diffusion lesion by an expert in 4 patients, automatic (ADC threshold) in 1." in words
     assert SIMULATED not in words
 
 

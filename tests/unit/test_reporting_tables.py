@@ -144,10 +144,27 @@ def test_every_printed_cell_has_its_row_and_every_row_its_columns(metrics, table
     for name in ("mean", "sd", "p_value"):
         pd.testing.assert_series_equal(cells[f"printed_{name}"], printed[name].reindex(cells.index), check_names=False)
     tables = pipe_tables(page)
-    assert len(tables) == 2 * cells.index.get_level_values("panel").nunique()
-    for rows in tables:
+    panels = cells.index.get_level_values("panel").nunique()
+    assert len(tables) == 2 * panels + 2
+    for rows in [*tables[:panels], *tables[panels + 2 :]]:
         assert len({len(row) for row in rows}) == 1 and len(rows[0]) in (6, 7) and rows[0][-1] in ("HD (mm)", "HD")
         assert set(rows[1]) == {"---"}
+
+
+@pytest.mark.parametrize(("table", "comparisons"), {"2": 6, "3": 2, "4": 8, "C.6": 8}.items())
+def test_intervals_and_all_comparisons_stand_below(metrics, table, comparisons):
+    cells, page = build(table, metrics)
+    panels = cells.index.get_level_values("panel").nunique()
+    intervals, tests = pipe_tables(page)[panels : panels + 2]
+    means = cells[cells["mean"].notna()]
+    assert len(intervals) == 2 + len(means) // 5 and intervals[0][-5:] == ["DSC", "VS", "Precision", "Recall", "HD (mm)"]
+    shown = [float(bound) for line in intervals[2:] for cell in line[-5:] for bound in cell.split(" – ")]
+    assert shown == pytest.approx(means[["mean_ci_low", "mean_ci_high"]].to_numpy().ravel(), abs=0.0051)
+    assert tests[0] == ["Patients", "Comparison", "Metric", "Pairs", "P", "P (Holm)", "Shift"]
+    assert len(tests) == 2 + 5 * comparisons and len({tuple(line[:3]) for line in tests[2:]}) == 5 * comparisons
+    if table == "3":
+        cnn = cells.loc[("reperfused", "cnn", "DSC")]
+        assert tests[2] == ["Reperfused", "CNN vs Perfusion-diffusion mismatch", "DSC", "6", "0.031", "0.16", f"{cnn['shift']:.3f}"]
 
 
 def test_hausdorff_in_voxels_and_simulated_cohort(metrics):

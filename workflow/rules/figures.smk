@@ -91,6 +91,7 @@ rule figure3:
     input:
         metrics=plan.metric_files("table3"),
         inclusion="results/inclusion.tsv",
+        volumes="results/lesion_volumes.tsv",
         predictions=list(plan.shown_predictions().values()),
         images=collect(list(PATIENT_IMAGES.values()), participant=plan.with_role("test")),
     output:
@@ -122,6 +123,7 @@ rule figure4:
     input:
         metrics=plan.metric_files("table3"),
         inclusion="results/inclusion.tsv",
+        volumes="results/lesion_volumes.tsv",
         predictions=list(plan.shown_predictions().values()),
         images=collect(list(PATIENT_IMAGES.values()), participant=plan.with_role("test")),
     output:
@@ -152,6 +154,7 @@ rule figure4:
 rule figure_paired_dice:
     input:
         metrics=plan.metric_files("table3"),
+        volumes="results/lesion_volumes.tsv",
     output:
         svg="results/figures/paired_dice.svg",
         png=report(
@@ -178,6 +181,7 @@ rule figure_paired_dice:
 rule figure_bland_altman:
     input:
         metrics=plan.metric_files("table3"),
+        volumes="results/lesion_volumes.tsv",
     output:
         svg="results/figures/bland_altman.svg",
         png=report(

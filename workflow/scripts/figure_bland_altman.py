@@ -4,4 +4,5 @@ from finalinfarct.door import door
 from finalinfarct.reporting.figure_statistics import draw_bland_altman
 
 with door(snakemake):
-    draw_bland_altman(snakemake.input.metrics, snakemake.params.simulated, snakemake.output.svg, snakemake.output.png)
+    files, out = snakemake.input, snakemake.output
+    draw_bland_altman(files.metrics, files.volumes, snakemake.params.simulated, out.svg, out.png)

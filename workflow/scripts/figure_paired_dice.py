@@ -4,4 +4,5 @@ from finalinfarct.door import door
 from finalinfarct.reporting.figure_statistics import draw_paired_dice
 
 with door(snakemake):
-    draw_paired_dice(snakemake.input.metrics, snakemake.params.simulated, snakemake.output.svg, snakemake.output.png)
+    files, out = snakemake.input, snakemake.output
+    draw_paired_dice(files.metrics, files.volumes, snakemake.params.simulated, out.svg, out.png)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from finalinfarct.dataset.images import read_image, voxel_sizes
+from finalinfarct.dataset.images import read_image, read_sidecar, voxel_sizes
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.evaluation.metrics import segmentation_metrics
 from finalinfarct.imaging.grids import check_same_grid
@@ -16,7 +16,8 @@ def evaluate_masks(pairs, output):
     pairs : list of (str, path, path)
         participant_id, mask that is judged, mask that is taken as true; both on one grid.
     output : str or Path
-        Table with the columns participant_id, metric, value: the names of ``SEGMENTATION_METRICS``; undefined is ``n/a``.
+        Table with the columns participant_id, source, metric, value: the source of the mask that is judged (expert, automatic or unknown, as its
+        side file says), the names of ``SEGMENTATION_METRICS``; undefined is ``n/a``.
 
     Raises
     ------
@@ -28,5 +29,6 @@ def evaluate_masks(pairs, output):
         prediction, truth = read_image(prediction_path, ndim=3), read_image(truth_path, ndim=3)
         check_same_grid(prediction_path, prediction, truth_path, truth, "resample both to the reference")
         values = segmentation_metrics(prediction.get_fdata() > 0.5, truth.get_fdata() > 0.5, voxel_sizes(truth.affine))
-        rows += [(participant, metric, value) for metric, value in values.items()]
-    write_table(pd.DataFrame(rows, columns=["participant_id", "metric", "value"]), output)
+        source = read_sidecar(prediction_path).get("LesionSource", "unknown")
+        rows += [(participant, source, metric, value) for metric, value in values.items()]
+    write_table(pd.DataFrame(rows, columns=["participant_id", "source", "metric", "value"]), output)

@@ -431,9 +431,9 @@ class Plan:
         return None
 
     def closing_words(self):
-        """Return what a finished run prints: tables 2 and 3, where all tables are, and the page beside the paper, as far as this run made them."""
+        """Return what a finished run prints: tables 2 and 3 of this run, where all tables are, and the page beside the paper, if it made them."""
         tables = [path for path in sorted(Path("results").glob("table*.md")) if self._made_now(path)]
-        words = [path.read_text(encoding="utf-8") for path in tables if path.stem in ("table2", "table3")]
+        words = [path.read_text(encoding="utf-8").partition("\n## 95 %")[0] for path in tables if path.stem in ("table2", "table3")]
         words.append("Tables (.csv and .md): " + ", ".join(map(str, tables)) if tables else "This run made no table.")
         if self.networks:
             words = ["Predicted infarcts of new patients: results/new_patients.tsv, and a page each in results/new_patients"]

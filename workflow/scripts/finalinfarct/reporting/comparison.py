@@ -8,6 +8,7 @@ import pandas as pd
 from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.dataset.tables import read_table, write_table
+from finalinfarct.evaluation.statistics import stars
 from finalinfarct.reporting import notes
 from finalinfarct.reporting.encoder import PRINTED_MATRIX
 from finalinfarct.reporting.html_page import bar, cell, notes_list, page, paragraph, table
@@ -17,7 +18,7 @@ from finalinfarct.reporting.tables import INPUTS, SIGNIFICANT, WORDS
 from finalinfarct.reporting.text_results import full_digits, is_p_value, shown
 
 COLUMNS = (
-    *("table", "panel", "row", "metric", "statistic", "unit", "n", "value", "sd", "ci_low", "ci_high", "p_value", "stars"),
+    *("table", "panel", "row", "metric", "statistic", "unit", "n", "value", "sd", "ci_low", "ci_high", "p_value", "p_value_holm", "shift", "stars"),
     *("printed", "printed_sd", "printed_stars", "difference", "sd_difference", "difference_in_printed_sd"),
     *("corrected", "corrected_sd", "corrected_stars", "corrected_difference", "corrected_difference_in_sd", "correction"),
     *("verdict", "printed_verdict", "same_verdict", "note"),
@@ -25,6 +26,8 @@ COLUMNS = (
 CELL_TEXT = ("panel", "row", "metric", "stars", "best", "printed_stars")
 EXCHANGED = {"Precision": "Recall", "Recall": "Precision"}
 FULL = INPUTS.replace("-", "+")
+# The paper tests late fusion twice, in panels of tables C.6 and 2, and the stars of the first do not fit the p-values of the second.
+TESTED_IN_TABLE_2 = {"a": "b", "b": "d"}
 # Printed rows that repeat table 2(c), general model, and the row that should stand there.
 REPEATED = {("3", "reperfused", "cnn"): ("2", "a", "reperfused"), ("4", "a", FULL): ("2", "a", "reperfused")}
 TITLES = {
@@ -134,7 +137,7 @@ def _cell_rows(tables, hausdorff):
         name, panel, row, metric = key
         pairwise = math.isnan(own["printed_mean"])
         column = "p_value" if pairwise else "mean"
-        mean, mark, correction = _read_rightly(known, key)
+        mean, (mark, _), correction = _read_rightly(known, key)
         result = {
             "table": name,
             "panel": panel,
@@ -148,13 +151,15 @@ def _cell_rows(tables, hausdorff):
             "ci_low": own["mean_ci_low"],
             "ci_high": own["mean_ci_high"],
             "p_value": own["p_value"],
+            "p_value_holm": own["p_value_holm"],
+            "shift": own["shift"],
             "stars": own["stars"],
             "printed": own[f"printed_{column}"],
             "printed_sd": own["printed_sd"],
             "printed_stars": own["printed_stars"],
             "corrected": mean[f"printed_{column}"],
             "corrected_sd": mean["printed_sd"],
-            "corrected_stars": mark["printed_stars"],
+            "corrected_stars": mark,
             "correction": correction,
             **_verdicts(known, key),
         }
@@ -167,16 +172,25 @@ def _cell_rows(tables, hausdorff):
 
 
 def _read_rightly(known, key):
-    """Cells whose printed mean and whose printed stars belong here, and what was exchanged (None: nothing)."""
+    """The cell whose printed mean belongs here; the stars that belong here and whether they mean P < 0.05; what was exchanged (None: nothing)."""
     name, panel, row, metric = key
     swapped = EXCHANGED.get(metric, metric)
     source = REPEATED.get((name, panel, row), (name, panel, row))
-    said = []
+    printed = known[(name, panel, row, swapped)]
+    mark, significant, said = printed["printed_stars"], printed["printed_stars"].startswith("*"), []
+    if name == "2":
+        significant = printed["printed_p_value"] < SIGNIFICANT
+    fusion, _, training = row.partition(" ")
+    if name == "C.6" and fusion == "late" and training != "all":
+        p_value = known[("2", TESTED_IN_TABLE_2[panel], f"general vs {training}", swapped)]["printed_p_value"]
+        mark, significant = stars(p_value), p_value < SIGNIFICANT
+        if mark != printed["printed_stars"]:
+            said.append("stars of table 2")
     if source != (name, panel, row):
         said.append("row of table 2(a), reperfused model")
     if swapped != metric:
         said.append(f"column {swapped.lower()}")
-    return known[(*source, swapped)], known[(name, panel, row, swapped)], "; ".join(said) or None
+    return known[(*source, swapped)], (mark, significant), "; ".join(said) or None
 
 
 def _verdicts(known, key):
@@ -187,12 +201,9 @@ def _verdicts(known, key):
     if against is None or math.isnan(own["p_value"]):
         return {}
     means_panel, first, second = against
-    mark = _read_rightly(known, key)[1]
     # The stars of a comparison of two stand on the better row.
-    marks = [mark["printed_stars"]]
-    if name in ("3", "AUC"):
-        marks.append(_read_rightly(known, (name, panel, second, metric))[1]["printed_stars"])
-    significant = mark["printed_p_value"] < SIGNIFICANT if name == "2" else any(text.startswith("*") for text in marks)
+    marked = (first, second) if name in ("3", "AUC") else (row,)
+    significant = any(_read_rightly(known, (name, panel, one, metric))[1][1] for one in marked)
     means = [_read_rightly(known, (name, means_panel, one, metric))[0]["printed_mean"] for one in (first, second)]
     verdict = _direction(own["p_value"] < SIGNIFICANT, own["shift"])
     printed = _direction(significant, means[0] - means[1])
@@ -259,8 +270,8 @@ def _overview(by_table):
     lines = []
     for name, rows in by_table.items():
         numbers = {}
-        for row in rows:
-            numbers.setdefault((row["panel"], row["row"], None if name in WITH_READINGS else row["metric"]), []).append(row)
+        for place, row in enumerate(rows):
+            numbers.setdefault((row["panel"], row["row"]) if name in WITH_READINGS else place, []).append(row)
         distances = [
             [abs(row["corrected_difference_in_sd"]) for row in group if pd.notna(row["corrected_difference_in_sd"])] for group in numbers.values()
         ]
@@ -308,7 +319,7 @@ def _means(rows):
     for label, group in groupby(rows, key=lambda row: row["row"]):
         lines = []
         for row in group:
-            decimals = 1 if row["metric"] == "HD" else 2
+            decimals = 1 if row["metric"] == "HD" and row["table"] != "C.6" else 2  # as printed
             own = [cell(_mean(row, "value", "sd", "stars", decimals), "own"), cell(str(row["n"]), "soft")]
             own.append(cell(f"{fixed(row['ci_low'], 2)} – {fixed(row['ci_high'], 2)}", "number soft"))
             printed = [cell(_mean(row, "printed", "printed_sd", "printed_stars", decimals)), _corrected(row, decimals)]

@@ -3,6 +3,7 @@
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.reporting.canvas import NORMAL, PAGE_MM, SMALL, footnote, new_figure, save
 from finalinfarct.reporting.figure_predictions import describe_status, draw_final_lesion, draw_prediction, lesion_key
+from finalinfarct.reporting.lesion_sources import source_words
 from finalinfarct.reporting.own_status import read_own_status
 from finalinfarct.reporting.panels import RANGE_TEXTS, largest_lesion_slice, show_map
 
@@ -46,7 +47,7 @@ def choose_cases(dice):
     return good + [(name, "difficult") for name in others.index[:DIFFICULT]]
 
 
-def draw_cases(metric_files, inclusion, images, predictions, simulated, svg, png):
+def draw_cases(metric_files, inclusion, volumes, images, predictions, simulated, svg, png):
     """Draw a row for each chosen patient.
 
     Parameters
@@ -55,6 +56,8 @@ def draw_cases(metric_files, inclusion, images, predictions, simulated, svg, png
         Metric tables of the late-fusion reperfused and non-reperfused models and of the mismatch model.
     inclusion : str or Path
         results/inclusion.tsv, for mTICI.
+    volumes : str or Path
+        results/lesion_volumes.tsv, which tells the source of the mismatch model's diffusion lesions.
     images : dict of str to str
         Path patterns with ``{participant}``: DWI, ADC, Tmax, FLAIR (follow-up), brain_mask, final_lesion; others are not drawn.
     predictions : dict of str to str
@@ -85,7 +88,7 @@ def draw_cases(metric_files, inclusion, images, predictions, simulated, svg, png
     for axis, title in zip(axes[0, 1:], titles, strict=True):
         axis.set_title(title)
     lesion_key(axes[0, 0], loc="lower left", bbox_to_anchor=(-0.05, 1.0))
-    footnote(figure, simulated, RULE)
+    footnote(figure, simulated, f"{RULE}\nMismatch model: {source_words(volumes, [name for name, _ in cases])}.")
     save(figure, svg, png)
 
 

@@ -6,6 +6,7 @@ from matplotlib.patches import Patch
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.evaluation.family import read_metrics
 from finalinfarct.reporting.canvas import FINAL_LESION, PAGE_MM, PREDICTED_LESION, STATUS_LABELS, footnote, new_figure, save
+from finalinfarct.reporting.lesion_sources import source_words
 from finalinfarct.reporting.own_status import read_own_status
 from finalinfarct.reporting.panels import RANGE_TEXTS, largest_lesion_slice, outline, overlay, show_map, write_on
 
@@ -38,7 +39,7 @@ def typical_patients(dice):
     return chosen
 
 
-def draw_predictions(metric_files, inclusion, images, predictions, simulated, svg, png):
+def draw_predictions(metric_files, inclusion, volumes, images, predictions, simulated, svg, png):
     """Draw the typical patients: baseline images above, final lesion and the three predictions below.
 
     Parameters
@@ -47,6 +48,8 @@ def draw_predictions(metric_files, inclusion, images, predictions, simulated, sv
         Metric tables of the late-fusion reperfused and non-reperfused models and of the mismatch model.
     inclusion : str or Path
         results/inclusion.tsv, for mTICI and reperfusion ratio.
+    volumes : str or Path
+        results/lesion_volumes.tsv, which tells the source of the mismatch model's diffusion lesions.
     images : dict of str to str
         Path patterns with ``{participant}``: DWI, ADC, Tmax, CBF, CBV, FLAIR (follow-up), brain_mask, final_lesion.
     predictions : dict of str to str
@@ -75,7 +78,7 @@ def draw_predictions(metric_files, inclusion, images, predictions, simulated, sv
         group = own.loc[own["status"] == status, "cnn"]
         words = f"{STATUS_LABELS[status]}: n = {len(group)}\nmedian DSC {group.median():.2f}\nby the own model"
         _draw_patient(part.subplots(2, len(BASELINE)), largest_lesion_slice(paths), scores, words)
-    footnote(figure, simulated, RULE)
+    footnote(figure, simulated, f"{RULE}\nMismatch model: {source_words(volumes, chosen.values())}.")
     save(figure, svg, png)
 
 

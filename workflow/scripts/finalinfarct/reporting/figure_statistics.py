@@ -1,5 +1,7 @@
 """Figures beyond the paper: paired DSC, agreement of volumes, reliability of probabilities, and DSC against lesion volume."""
 
+from textwrap import wrap
+
 import numpy as np
 from matplotlib.lines import Line2D
 
@@ -20,21 +22,24 @@ from finalinfarct.reporting.canvas import (
     new_figure,
     save,
 )
-from finalinfarct.reporting.lesion_sources import source_note
+from finalinfarct.reporting.lesion_sources import source_note, source_words
 from finalinfarct.reporting.markdown import p_text
 from finalinfarct.reporting.own_status import read_own_status
 
 METHODS = {"cnn": "CNN of own status", "mismatch": "mismatch model"}
+COLUMN_CHARACTERS = 75  # of small type in the width of a column
 VOLUMES = {"diffusion_lesion_ml": "baseline DWI lesion (ml)", "final_lesion_ml": "final lesion (ml)"}
 
 
-def draw_paired_dice(metric_files, simulated, svg, png):
+def draw_paired_dice(metric_files, volumes, simulated, svg, png):
     """Draw the DSC of every tested patient by the network of the own status and by the mismatch model, joined by a line, by status.
 
     Parameters
     ----------
     metric_files : list of str or Path
         Metric tables of the late-fusion reperfused and non-reperfused models and of the mismatch model.
+    volumes : str or Path
+        results/lesion_volumes.tsv, which tells the source of the mismatch model's diffusion lesions.
     simulated : bool
         Whether the figure says that the cohort is simulated.
     svg, png : str or Path
@@ -56,16 +61,19 @@ def draw_paired_dice(metric_files, simulated, svg, png):
         axis.set(xticks=[0, 1], xlim=(-0.4, 1.4), ylim=(-0.03, 1.03))
         axis.set_xticklabels([label.replace(" of ", "\nof ").replace(" model", "\nmodel") for label in METHODS.values()])
     axes[0].set_ylabel("Dice similarity coefficient (DSC)")
-    footnote(figure, simulated, "Bar: median. Grey line: mismatch higher. p: Wilcoxon signed-rank, two-sided.")
+    source = "\n".join(wrap(f"Mismatch model: {source_words(volumes, dice.index)}.", COLUMN_CHARACTERS))
+    footnote(figure, simulated, f"Bar: median. Grey line: mismatch higher. p: Wilcoxon signed-rank, two-sided.\n{source}")
     save(figure, svg, png)
 
 
-def draw_bland_altman(metric_files, simulated, svg, png):
+def draw_bland_altman(metric_files, volumes, simulated, svg, png):
     """Draw the difference of predicted and final volumes against their mean, for the network of the own status and for the mismatch model.
 
     Parameters
     ----------
     metric_files : list of str or Path
+        As for ``draw_paired_dice``.
+    volumes : str or Path
         As for ``draw_paired_dice``.
     simulated : bool
         Whether the figure says that the cohort is simulated.
@@ -90,7 +98,7 @@ def draw_bland_altman(metric_files, simulated, svg, png):
         axis.set_xlabel("mean of predicted and final volume (ml)")
     axes[0].set_ylabel("predicted − final volume (ml)")
     axes[0].legend(loc="best")
-    footnote(figure, simulated)
+    footnote(figure, simulated, f"Mismatch model: {source_words(volumes, predicted.index)}.")
     save(figure, svg, png)
 
 

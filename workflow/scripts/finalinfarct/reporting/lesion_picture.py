@@ -1,6 +1,8 @@
 """A picture of one patient's diffusion lesion and final lesion over the baseline images."""
 
+from finalinfarct.dataset.images import read_sidecar
 from finalinfarct.reporting.canvas import DIFFUSION_LESION, FINAL_LESION, PAGE_MM, new_figure, save
+from finalinfarct.reporting.lesion_sources import WORDS
 from finalinfarct.reporting.panels import RANGES, brain_limits, lesion_levels, outline, read_volume, show_image, write_on
 
 SLICES = 5
@@ -33,5 +35,6 @@ def draw_lesions(images, brain_mask, diffusion_lesion, final_lesion, title, outp
             for mask, colour in ((diffusion, DIFFUSION_LESION), (final, FINAL_LESION)):
                 outline(axis, mask[:, :, level].T, colour)
         write_on(row[0], name, x=0.02, y=0.98, ha="left")
-    figure.suptitle(f"{title}. Blue: diffusion lesion. Green: final lesion. The patient's left is on the right.", color="white")
+    source = WORDS[read_sidecar(diffusion_lesion).get("LesionSource", "unknown")]
+    figure.suptitle(f"{title}. Blue: diffusion lesion, {source}. Green: final lesion. The patient's left is on the right.", color="white")
     save(figure, output)

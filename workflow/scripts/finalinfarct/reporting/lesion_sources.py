@@ -53,7 +53,12 @@ def read_sources(volumes, participants):
     return known.loc[wanted]
 
 
+def source_words(volumes, participants):
+    """Words of ``count_sources``; parameters as in ``read_sources``."""
+    return count_sources(read_sources(volumes, participants))
+
+
 def source_note(volumes, participants):
     """Sentence for a table's notes; parameters as in ``read_sources``."""
-    words = count_sources(read_sources(volumes, participants))
+    words = source_words(volumes, participants)
     return f"{words[0].upper()}{words[1:]}."

@@ -5,10 +5,8 @@ import numpy as np
 from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.reporting import notes
-from finalinfarct.reporting.encoder import write_table1
 from finalinfarct.reporting.lesion_sources import source_note
-from finalinfarct.reporting.markdown import document, marked, mean_and_sd, p_text, pipe_table
-from finalinfarct.reporting.patients import write_table_a5
+from finalinfarct.reporting.markdown import document, fixed, marked, mean_and_sd, p_text, pipe_table
 from finalinfarct.reporting.summary import (
     HAUSDORFF,
     LOWER_IS_BETTER,
@@ -23,8 +21,6 @@ from finalinfarct.reporting.summary import (
     tested_patients,
 )
 
-__all__ = ["write_table1", "write_table2", "write_table3", "write_table4", "write_table_a5", "write_table_c6"]
-
 INPUTS = "DWI-ADC-Tmax-CBF-CBV"
 ABLATED = ("DWI-ADC-Tmax", "DWI", "ADC", "Tmax")
 MISMATCH = Model("mismatch", "n/a", "n/a", "n/a")
@@ -33,6 +29,7 @@ WORDS = {"general": "General", "all": "All", "reperfused": "Reperfused", "nonrep
 SIGNIFICANT = 0.05
 BOLD = "Average values ± standard deviation. Bold: the best value of a metric (column-wise)."
 STARS = "`(*)` P < 0.05, `(**)` P < 0.01, `(***)` P < 0.001."
+IN_FULL = "P (Holm): corrected over all comparisons of the panel. Shift: Hodges-Lehmann estimate of the first minus the second."
 DOT = f"`(.)` P < 0.10, {STARS}"
 TEST = "Two-sided Wilcoxon signed-rank test, not corrected for multiple comparisons"
 
@@ -137,6 +134,8 @@ def _write(table, title, caption, panels, metrics, printed, out_csv, out_md, hau
     for panel in panels:
         mine = cells[cells["panel"] == panel.name]
         sections.append((f"{panel.title} (n = {patients_of(cells, panel)})", _layout(panel, mine, "", f"HD ({hausdorff})", hausdorff_decimals)))
+    sections.append(("95 % intervals of the means (BCa bootstrap over patients)", _intervals(panels, cells, f"HD ({hausdorff})")))
+    sections.append(("All comparisons", f"{IN_FULL}\n\n{_comparisons(panels, cells)}"))
     below = [f"**{panel.title}**\n\n" + _layout(panel, cells[cells["panel"] == panel.name], "printed_", "HD", hausdorff_decimals) for panel in panels]
     sections.append(("As printed in the paper (HD without a unit)", "\n\n".join(below)))
     about = f"{caption} DSC: Dice similarity coefficient; VS: volumetric similarity; HD: Hausdorff distance in {hausdorff}."
@@ -175,13 +174,44 @@ def _layout(panel, cells, prefix, hausdorff_title, hausdorff_decimals):
     return pipe_table([*panel.left, *(hausdorff_title if metric == "HD" else metric for metric in PRINTED_NAMES)], rows)
 
 
+def _intervals(panels, cells, hausdorff_title):
+    """Intervals of the means of all panels as one pipe table, in the layout of the panels."""
+    found = cells.set_index(["panel", "row", "metric"])
+    lines = []
+    for panel in panels:
+        for row in () if panel.pairwise else panel.rows:
+            bounds = [found.loc[(panel.name, row.name, metric), ["mean_ci_low", "mean_ci_high"]] for metric in PRINTED_NAMES]
+            lines.append([WORDS[panel.status], *row.label, *(" – ".join(fixed(float(bound), 2) for bound in pair) for pair in bounds)])
+    left = next(panel.left for panel in panels if not panel.pairwise)
+    return pipe_table(["Patients", *left, *(hausdorff_title if metric == "HD" else metric for metric in PRINTED_NAMES)], lines)
+
+
+def _comparisons(panels, cells):
+    """Every test of the table once, as a pipe table."""
+    found = cells.set_index(["panel", "row", "metric"])
+    lines = []
+    for panel in panels:
+        label, told = {row.model: " ".join(row.label) for row in panel.rows}, set()
+        for row in panel.rows:
+            pair = frozenset((row.model, row.against))
+            if row.against is None or pair in told:
+                continue
+            told.add(pair)
+            what = " ".join(row.label) if panel.pairwise else f"{label[row.model]} vs {label[row.against]}"
+            for metric in PRINTED_NAMES:
+                cell = found.loc[(panel.name, row.name, metric)]
+                test = [f"{cell['n_pairs']:.0f}", p_text(cell["p_value"]), p_text(cell["p_value_holm"]), fixed(cell["shift"], 3)]
+                lines.append([WORDS[panel.status], what, metric, *test])
+    return pipe_table(("Patients", "Comparison", "Metric", "Pairs", "P", "P (Holm)", "Shift"), lines)
+
+
 def _undefined(cells, panels):
-    """Sentences on values that are undefined and so in no mean."""
+    """Sentences on values that are undefined and so in no mean and no test."""
     label = {(panel.name, row.name): " ".join(row.label) for panel in panels if not panel.pairwise for row in panel.rows}
     sentences = []
     for metric, why in (("HD", "one mask is empty"), ("Precision", "nothing is predicted"), ("Recall", "there is no final lesion")):
         some = cells[(cells["metric"] == metric) & (cells["n_undefined"] > 0)]
         counts = [f"{row.panel} {label[row.panel, row.row]} {row.n_undefined}" for row in some.itertuples() if (row.panel, row.row) in label]
         if counts:
-            sentences.append(f"{metric} is undefined where {why}; such patients are in no mean of it: {'; '.join(counts)}.")
+            sentences.append(f"{metric} is undefined where {why}; such patients are in no mean and no test of it: {'; '.join(counts)}.")
     return sentences

@@ -73,6 +73,7 @@ def test_predictions(files):
         assert [value(rows, name) for name in names] == pytest.approx(quartiles)
     # Nine differences of one sign: 2 of 512 patterns.
     assert value(rows, "predicted volume p-value") == pytest.approx(2 / 512)
+    assert rows.loc[("predicted volume p-value", ""), "note"].endswith("shift of the non-reperfused model -0.05 ml")
     assert value(rows, "AUC CNN reperfused mean", "balanced") == pytest.approx(0.385)
     assert value(rows, "AUC mismatch reperfused mean", "whole brain") == pytest.approx(0.28)
     assert value(rows, "AUC reperfused p-value below", "affected hemisphere") == pytest.approx(2 / 64)

@@ -89,15 +89,16 @@ def _folds(records, curves):
 
 
 def _performance(record, metrics, hausdorff):
-    """Table of means over test patients, by their status."""
+    """Table of means over test patients, by their status; with their own number where values are undefined."""
     model = Model("cnn", record["fusion"], "-".join(record["inputs"]), record["training_set"])
     wide, columns = read_wide(metrics), {**OVERLAP, f"HD ({hausdorff})": HAUSDORFF[hausdorff], **VOLUMES}
     rows = []
     for status, label in STATUS_LABELS.items():
         values = values_of(wide, model, status)
-        cells = [mean_and_sd(values[name].mean(), values[name].std()) for name in columns.values()]
-        rows.append((label.capitalize(), len(values), int(values[HAUSDORFF[hausdorff]].isna().sum()), *cells))
-    return pipe_table(("Status", "n", "HD undefined", *columns), rows)
+        known = [values[name].dropna() for name in columns.values()]
+        cells = [mean_and_sd(own.mean(), own.std()) + (f" (n = {len(own)})" if len(own) < len(values) else "") for own in known]
+        rows.append((label.capitalize(), len(values), *cells))
+    return pipe_table(("Status", "n", *columns), rows)
 
 
 def _settings(settings):

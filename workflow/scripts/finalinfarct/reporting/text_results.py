@@ -12,7 +12,7 @@ from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
 from finalinfarct.evaluation.responders import DSC_BELOW, VOLUME_EXCESS_PERCENT
-from finalinfarct.evaluation.statistics import fisher_exact, pearson, wilcoxon_rank_sum, wilcoxon_signed_rank
+from finalinfarct.evaluation.statistics import fisher_exact, hodges_lehmann, pearson, wilcoxon_rank_sum, wilcoxon_signed_rank
 from finalinfarct.learning.folds import read_folds
 from finalinfarct.reporting import notes
 from finalinfarct.reporting.auc_table import METHOD
@@ -187,8 +187,9 @@ def _predicted_volumes(wide):
         quartiles = np.percentile(volumes[training], [50, 75, 25]) if len(volumes[training]) else [math.nan] * 3
         for name, value in zip(("median", "quartile 3", "quartile 1"), quartiles, strict=True):
             found[f"predicted volume {word} model {name}"] = Found(float(value), len(volumes[training]))
-    p_value = wilcoxon_signed_rank(volumes["nonreperfused"], volumes["reperfused"])[1]
-    return found | {"predicted volume p-value": Found(p_value, len(volumes["reperfused"]), "signed-rank test over all tested patients")}
+    pair = volumes["nonreperfused"], volumes["reperfused"]
+    note = f"signed-rank test over all tested patients; Hodges-Lehmann shift of the non-reperfused model {hodges_lehmann(*pair):+.3g} ml"
+    return found | {"predicted volume p-value": Found(wilcoxon_signed_rank(*pair)[1], len(pair[0]), note)}
 
 
 def _above_mismatch(wide):

@@ -12,20 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from nibabel.affines import apply_affine
 from scipy import ndimage
 from scipy.stats import spearmanr
-from snakemake.utils import update_config
+from settings import read_config
 
 from finalinfarct.dataset.contract import TRUTH_FOLDER
 from finalinfarct.dataset.images import read_image, voxel_volume_ml
 from finalinfarct.dataset.inclusion import read_inclusion
+from finalinfarct.evaluation.metrics import overlap_metrics
 from finalinfarct.imaging.perfusion import compute_perfusion
 from finalinfarct.simulation.acquisition import acquire_perfusion, vessel_flow
 from finalinfarct.simulation.patient import build_patient
 
-CONFIG = Path(__file__).resolve().parents[1] / "config" / "config.yaml"
 SCANS = {"dwi": "dwi", "dsc": "ses-baseline_dsc", "h3": "ses-h3_dsc", "flair": "ses-baseline_FLAIR", "followup": "ses-followup_FLAIR"}
 MAPS = ("perfref", "Tmax", "CBF", "CBV", "MTT", "TTP", "aif_mask")
 TO_LPS = np.array([-1.0, -1.0, 1.0])
@@ -79,11 +78,6 @@ def at(image, points, order=1):
     return values[0] if data.ndim == 3 else np.stack(values, axis=-1)
 
 
-def dice(first, second):
-    """Dice coefficient of two bool arrays."""
-    return float(2 * np.count_nonzero(first & second) / max(first.sum() + second.sum(), 1))
-
-
 def reference_scan(name):
     """The scan that a patient of the simulated cohorts is registered to."""
     return "dwi" if "hibiscus" in name else "ses-baseline_dsc"
@@ -95,7 +89,7 @@ def brain_masks(results, dataset, names):
     for name in names:
         mask = read_image(results / "preprocessed" / name / f"{name}_space-reference_label-brain_mask.nii.gz")
         found, true = mask.get_fdata() > 0.5, Truth(dataset, name).on_grid("space-dwi_label-brain_mask", mask, reference_scan(name)) > 0.5
-        rows.append((name, dice(found, true), found.sum() / true.sum()))
+        rows.append((name, overlap_metrics(found, true)["dsc"], found.sum() / true.sum()))
     return pd.DataFrame(rows, columns=["participant_id", "dice", "volume_ratio"])
 
 
@@ -137,7 +131,7 @@ def perfusions(results, dataset, names, config):
         row = {
             "participant_id": name,
             "clean_ml": late_clean.sum() * voxel_ml,
-            "dice": dice(late, late_clean),
+            "dice": overlap_metrics(late, late_clean)["dsc"],
             "volume_ratio": late.sum() / max(late_clean.sum(), 1),
             "beyond_ml": (late & normal).sum() * voxel_ml,
             "shift_s": np.median((found["Tmax"] - true["delay"])[tissue]),
@@ -192,9 +186,7 @@ def main():
     parser.add_argument("results", type=Path)
     parser.add_argument("overlays", nargs="*", type=Path)
     arguments = parser.parse_args()
-    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    for overlay in arguments.overlays:
-        update_config(config, yaml.safe_load(overlay.read_text(encoding="utf-8")))
+    config = read_config(*arguments.overlays)
     results, dataset = arguments.results, arguments.results / "dataset"
     names = sorted(path.name for path in (results / "preprocessed").iterdir())
     show("Brain mask", brain_masks(results, dataset, names))

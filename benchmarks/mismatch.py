@@ -15,19 +15,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import yaml
+from settings import paper_cohorts
 
 os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
-CONFIG = Path(__file__).resolve().parents[1] / "config" / "config.yaml"
 PRINTED = {"reperfused": "0.41 ± 0.23", "nonreperfused": "0.26 ± 0.17"}
-
-
-def configuration(patients, reperfused):
-    """Return the default configuration with so many patients of the tested cohort."""
-    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    config["simulation"]["cohorts"]["hibiscus"] |= {"patients": patients, "reperfused": reperfused}
-    config["simulation"]["cohorts"]["iknow"] |= {"patients": 17}
-    return config
 
 
 def mismatch_dice(name, config, reperfused):
@@ -75,7 +66,7 @@ def main():
     parser.add_argument("--reperfused", type=int, default=74)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     asked = parser.parse_args()
-    config = configuration(asked.patients, asked.reperfused)
+    config = paper_cohorts(asked.patients, asked.reperfused)
     known = {row["participant_id"]: row["reperfused"] for row in draw_participants(config["simulation"]) if row["cohort"] == "hibiscus"}
     with ProcessPoolExecutor(asked.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(partial(mismatch_dice, config=config, reperfused=known), known))

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from scipy.stats import spearmanr
-from snakemake.utils import update_config
+from settings import read_config
 
 from finalinfarct.dataset.images import read_image, voxel_volume_ml
 from finalinfarct.dataset.tables import read_table
@@ -24,7 +23,6 @@ from finalinfarct.simulation.geometry import sample, scan_grid
 from finalinfarct.simulation.outcome import draw_final_lesion
 from finalinfarct.simulation.patient import build_patient
 
-CONFIG = Path(__file__).resolve().parents[1] / "config" / "config.yaml"
 GRADES = {"reperfused": "3", "nonreperfused": "0"}
 
 
@@ -75,9 +73,7 @@ def main():
     parser.add_argument("overlays", nargs="*", type=Path)
     parser.add_argument("--draws", type=int, default=10, help="outcomes drawn of each patient in each course")
     options = parser.parse_args()
-    config = {}
-    for path in (CONFIG, *options.overlays):
-        update_config(config, yaml.safe_load(path.read_text(encoding="utf-8")))
+    config = read_config(*options.overlays)
     found = measure(options.results, config["simulation"], config["mismatch"], options.draws)
     for status, rows in found.groupby("status", sort=False):
         print(f"\n{status}: {len(rows)} patients, {options.draws} outcomes each; true volume, mean {rows['true_ml'].mean():.1f} ml")

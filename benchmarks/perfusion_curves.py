@@ -8,8 +8,7 @@ import argparse
 
 import numpy as np
 import pandas as pd
-import yaml
-from accuracy import CONFIG
+from settings import read_config
 
 from finalinfarct.imaging.perfusion import perfusion_maps
 from finalinfarct.simulation import signals
@@ -53,7 +52,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("osipi", nargs="?")
     path = parser.parse_args().osipi
-    settings = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["perfusion"]
+    settings = read_config()["perfusion"]
     for method in ("csvd", "osvd"):
         now = settings | {"deconvolution": method}
         print(f"\n{method}: Tmax minus delay in s, median (spread), by contrast-to-noise ratio of the curve\n{tmax_by_delay(now).to_string()}")

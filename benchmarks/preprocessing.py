@@ -10,9 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import yaml
-from accuracy import CONFIG, MAPS
-from snakemake.utils import update_config
+from accuracy import MAPS
+from settings import read_config
 
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.imaging.brain import brain_mask
@@ -56,9 +55,7 @@ def main():
     parser.add_argument("participant")
     parser.add_argument("overlays", nargs="*", type=Path)
     arguments = parser.parse_args()
-    config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    for overlay in arguments.overlays:
-        update_config(config, yaml.safe_load(overlay.read_text(encoding="utf-8")))
+    config = read_config(*arguments.overlays)
     files = patient_files(arguments.results / "dataset", arguments.participant)
     total = [0.0, 0.0]
     print(f"{'':34s}{'processor s':>12s}{'clock s':>10s}")

@@ -17,7 +17,7 @@ from finalinfarct.imaging.diffusion import adc_map, compute_adc, trace_weighted
 from finalinfarct.imaging.grids import upsampled_grid
 from finalinfarct.imaging.lesions import diffusion_lesion, make_labels
 from finalinfarct.imaging.normalisation import normalise, normalise_array
-from finalinfarct.imaging.registration import register, resample, write_native
+from finalinfarct.imaging.registration import register, resample, resample_array, write_native
 from finalinfarct.imaging.reperfusion import reperfusion_ratio, write_reperfusion_ratio
 from project import ROOT
 
@@ -179,6 +179,14 @@ def test_registration_recovers_a_shift(tmp_path, kind):
     assert after > reachable - 0.01
 
 
+def carry_label(label, reference, transform, output):
+    """Write a label on the reference's grid of 80x80, and return its voxels."""
+    shape, affine = upsampled_grid(read_image(reference), 80)
+    values = resample_array(read_image(label), shape, affine, transform, label=True)
+    write_image(output, values, affine, dtype=np.uint8)
+    return values
+
+
 @pytest.mark.parametrize("kind", ["rigid", "affine", "nonlinear", "epi"])
 def test_a_lesion_returns_to_native_space(tmp_path, kind):
     dwi, reference = head(shift=(2.0, -1.5, 0.6)), head()
@@ -187,8 +195,7 @@ def test_a_lesion_returns_to_native_space(tmp_path, kind):
     for name, data in (("dwi", dwi), ("reference", reference), ("lesion", lesion)):
         write_image(tmp_path / f"{name}.nii.gz", data, AFFINE)
     register(tmp_path / "reference.nii.gz", tmp_path / "dwi.nii.gz", kind, tmp_path / "there.h5", tmp_path / "back.h5")
-    there = [(tmp_path / "lesion.nii.gz", tmp_path / "there.nii.gz")]
-    resample(there, tmp_path / "reference.nii.gz", 80, transform=tmp_path / "there.h5", label=True)
+    carry_label(tmp_path / "lesion.nii.gz", tmp_path / "reference.nii.gz", tmp_path / "there.h5", tmp_path / "there.nii.gz")
     predicted, native = tmp_path / "there.nii.gz", [tmp_path / f"{name}.nii.gz" for name in ("mask", "probability")]
     write_native(predicted, predicted, tmp_path / "dwi.nii.gz", tmp_path / "back.h5", *native)
     for path in native:
@@ -202,7 +209,7 @@ def test_a_lesion_in_the_reference_s_own_space_only_changes_its_grid(tmp_path):
     lesion = np.zeros((40, 40, 16))
     lesion[12:20, 22:30, 5:11] = 1
     write_image(tmp_path / "lesion.nii.gz", lesion, AFFINE)
-    resample([(tmp_path / "lesion.nii.gz", tmp_path / "there.nii.gz")], tmp_path / "lesion.nii.gz", 80, label=True)
+    carry_label(tmp_path / "lesion.nii.gz", tmp_path / "lesion.nii.gz", None, tmp_path / "there.nii.gz")
     predicted, native = tmp_path / "there.nii.gz", [tmp_path / f"{name}.nii.gz" for name in ("mask", "probability")]
     write_native(predicted, predicted, tmp_path / "lesion.nii.gz", None, *native)
     assert np.array_equal(read_image(native[0]).get_fdata(), lesion)
@@ -216,10 +223,7 @@ def test_registration_is_repeatable_and_labels_stay_labels(tmp_path):
     results = []
     for name in ("a", "b"):
         register(tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz", "nonlinear", tmp_path / f"{name}.h5", tmp_path / "back.h5")
-        resample(
-            [(tmp_path / "label.nii.gz", tmp_path / f"{name}.nii.gz")], tmp_path / "fixed.nii.gz", 80, transform=tmp_path / f"{name}.h5", label=True
-        )
-        results.append(read_image(tmp_path / f"{name}.nii.gz").get_fdata())
+        results.append(carry_label(tmp_path / "label.nii.gz", tmp_path / "fixed.nii.gz", tmp_path / f"{name}.h5", tmp_path / f"{name}.nii.gz"))
     assert np.array_equal(*results)
     assert set(np.unique(results[0])) == {0, 1}
 

@@ -10,11 +10,11 @@ from finalinfarct.dataset.images import read_image, same_grid
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.errors import InputError
 from finalinfarct.simulation.acquisition import acquire_diffusion, acquire_perfusion
-from finalinfarct.simulation.calibration import truth_statistics
 from finalinfarct.simulation.clinical import draw_participants
 from finalinfarct.simulation.cohort import simulate_participants, simulate_patient
 from finalinfarct.simulation.naming import participant_ids
 from finalinfarct.simulation.patient import build_patient
+from project import ROOT
 
 SETTINGS = {
     "seed": 7,
@@ -184,7 +184,10 @@ def test_unknown_participant_is_refused():
         build_patient("sub-gamma001", SETTINGS)
 
 
-def test_mismatch_rule_on_the_truth_is_calibrated_to_the_printed_dice():
+def test_mismatch_rule_on_the_truth_is_calibrated_to_the_printed_dice(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from calibration import truth_statistics
+
     paper = {"patients": 92, "reperfused": 74, "dwi_matrix": 64, "h3_perfusion": False, "followup_day": 6}
     settings = SETTINGS | {"seed": 2021, "slices": 20, "slice_thickness_mm": 5.0, "cohorts": {"hibiscus": paper}}
     rows = draw_participants(settings)

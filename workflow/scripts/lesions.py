@@ -4,17 +4,18 @@ from finalinfarct.door import door
 from finalinfarct.imaging.lesions import make_labels
 
 with door(snakemake):
+    files, params, out = snakemake.input, snakemake.params, snakemake.output
     make_labels(
-        snakemake.input.final_lesion or None,
-        snakemake.input.final_transform or None,
-        snakemake.input.dwi_lesion or None,
-        snakemake.input.dwi_transform or None,
-        snakemake.input.reference,
-        snakemake.params.matrix,
-        snakemake.input.adc,
-        snakemake.input.brain_mask,
-        {name: snakemake.params[name] for name in ("adc_threshold_um2_s", "minimum_component_ml")},
-        snakemake.output.diffusion,
-        snakemake.output.get("final"),
-        snakemake.output.get("labels"),
+        final_lesion=files.final_lesion or None,
+        final_transform=files.final_transform or None,
+        dwi_lesion=files.dwi_lesion or None,
+        dwi_transform=files.dwi_transform or None,
+        reference=files.reference,
+        matrix=params.matrix,
+        adc=files.adc,
+        brain_mask=files.brain_mask,
+        settings={name: params[name] for name in ("adc_threshold_um2_s", "minimum_component_ml")},
+        diffusion_out=out.diffusion,
+        final_out=out.get("final"),
+        dseg_out=out.get("labels"),
     )

@@ -18,6 +18,8 @@ ALLOWED = {
 }
 NUMERIC_RANGE = {"age": (0, 120), "nihss": (0, 42), "onset_to_mri_min": (0, 10080)}
 LARGEST_B0_S_PER_MM2 = 50
+# Classes of a voxel, in the dseg images and for the network.
+BACKGROUND, HEALTHY, LESION = CLASSES = 0, 1, 2
 TRUTH_FOLDER = "truth"
 """Folder below ``derivatives`` with what a simulation knows and no analysis may read."""
 

@@ -5,13 +5,13 @@ import logging
 import numpy as np
 from scipy import ndimage
 
+from finalinfarct.dataset.contract import BACKGROUND, HEALTHY, LESION
 from finalinfarct.dataset.images import read_image, spatial_reference, voxel_volume_ml, write_image
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.grids import check_same_grid, upsampled_grid
 from finalinfarct.imaging.registration import resample_array
 
 LOGGER = logging.getLogger(__name__)
-BACKGROUND, HEALTHY, LESION = 0, 1, 2
 LARGEST_SHARE_OUTSIDE = 0.1  # of the final lesion, outside the brain mask
 
 
@@ -122,7 +122,7 @@ def make_labels(
         LOGGER.warning("%s: %.1f of %.1f ml of the final lesion lie outside the brain mask", final_lesion, outside_ml, final_ml)
     note = {"LesionSource": "expert", "Type": "Lesion", "VolumeMl": final_ml, "OutsideBrainMl": outside_ml} | space
     write_image(final_out, final, affine, note, dtype=np.uint8)
-    levels = {"0": "background", "1": "healthy tissue", "2": "final lesion"}
+    levels = {str(BACKGROUND): "background", str(HEALTHY): "healthy tissue", str(LESION): "final lesion"}
     write_image(dseg_out, classes, affine, {"Levels": levels, "LesionOutsideBrainMl": outside_ml} | space, dtype=np.uint8)
 
 

@@ -196,7 +196,7 @@ def resample_known(image, known, shape, affine, transform=None):
     return np.where(share >= LEAST_KNOWN_SHARE, values / np.maximum(share, LEAST_KNOWN_SHARE), 0)
 
 
-def resample(images, reference, matrix, transform=None, label=False, raw=False, measured=None):
+def resample(images, reference, matrix, transform=None, raw=False, measured=None):
     """Write images on the up-sampled grid of the reference.
 
     Parameters
@@ -209,8 +209,6 @@ def resample(images, reference, matrix, transform=None, label=False, raw=False, 
         In-plane matrix of the up-sampled grid.
     transform : str or Path, optional
         Composite transform from ``register``; none where the images lie in the reference's space.
-    label : bool
-        Nearest neighbour instead of linear interpolation.
     raw : bool
         The images are the dataset's own: their side files, which may name the patient, are not carried over as those of the maps are.
     measured : dict of path to path, optional
@@ -223,18 +221,18 @@ def resample(images, reference, matrix, transform=None, label=False, raw=False, 
     """
     shape, affine = upsampled_grid(read_image(reference), matrix)
     for path, output in images:
-        image, how = read_image(path, ndim=3), "nearest neighbour" if label else "linear"
+        image, how = read_image(path, ndim=3), "linear"
         if measured and output in measured:
             positive = read_image(measured[output], ndim=3)
             check_same_grid(measured[output], positive, path, image)
             values, how = resample_known(image, np.asarray(positive.dataobj) > 0, shape, affine, transform), "linear, among measured voxels"
         else:
-            values = resample_array(image, shape, affine, transform, label)
+            values = resample_array(image, shape, affine, transform)
         if not values.any() and np.asarray(image.dataobj).any():
             raise InputError(path, f"nothing of it lies on the grid of {reference}", "check the orientation of both images, and the registration")
         side = {} if raw else read_sidecar(path)
         side |= {"SpatialReference": _upsampled_name(reference), "Interpolation": how}
-        write_image(output, values, affine, side, dtype=np.uint8 if label else np.float32)
+        write_image(output, values, affine, side)
 
 
 def _upsampled_name(reference):

@@ -1,6 +1,7 @@
 """Soft Dice: the loss that is minimised and the validation Dice that decides when to stop. Written in ``keras.ops``, for any backend."""
 
-CLASSES = 3
+from finalinfarct.dataset.contract import CLASSES
+
 EPSILON = 1e-6
 """Added to numerator and denominator: a class that is neither there nor predicted has a Dice of 1; else it changes nothing that counts."""
 
@@ -27,7 +28,7 @@ def dice_terms(labels, probabilities, denominator="squared"):
     """
     from keras import ops
 
-    truth = ops.one_hot(ops.cast(labels, "int32"), CLASSES, dtype="float32")
+    truth = ops.one_hot(ops.cast(labels, "int32"), len(CLASSES), dtype="float32")
     axes = (0, 1, 2)
     overlap = ops.sum(probabilities * truth, axis=axes)
     # The truth is 0 or 1 and thus its own square.

@@ -5,11 +5,11 @@ import random
 
 import numpy as np
 
+from finalinfarct.dataset.contract import CLASSES
 from finalinfarct.errors import InputError
 
 ENCODER_WIDTHS = (8, 16, 32, 64, 128)
 DECODER_WIDTHS = (64, 32, 16, 8)
-CLASSES = 3
 GROUPED = "branches"
 
 
@@ -107,7 +107,7 @@ def build_network(
         x = fast.Conv2DTranspose(width, 2, strides=2, name=f"decoder{level}_up", **kernel, **policy)(x)
         x = layers.Concatenate(name=f"decoder{level}_skips", **policy)([x] + [skips[level - 1] for _, skips in encoded])
         x = block(x, width, f"decoder{level}")
-    probabilities = layers.Conv2D(CLASSES, 3, padding="same", activation="softmax", name="head", dtype="float32", **kernel)(x)
+    probabilities = layers.Conv2D(len(CLASSES), 3, padding="same", activation="softmax", name="head", dtype="float32", **kernel)(x)
     return keras.Model(images, probabilities, name=f"{fusion}_fusion_{n_inputs}_inputs")
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from finalinfarct.dataset.contract import LESION
 from finalinfarct.dataset.files import sha256, whole
 from finalinfarct.dataset.images import spatial_reference, write_image
 from finalinfarct.errors import InputError
 from finalinfarct.learning.backend import load_step
 from finalinfarct.learning.folds import find_fold
 from finalinfarct.learning.network import network_from_settings
-from finalinfarct.learning.slices import LESION, read_stack
+from finalinfarct.learning.slices import read_stack
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from finalinfarct.dataset.contract import CLASSES, LESION
 from finalinfarct.dataset.files import whole
 from finalinfarct.dataset.images import read_image
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.grids import check_same_grid
 
-BACKGROUND, HEALTHY, LESION = 0, 1, 2
 log = logging.getLogger(__name__)
 
 
@@ -109,7 +109,7 @@ def _append_patient(file, patient, inputs):
     dseg = read_image(patient["dseg"], ndim=3)
     check_same_grid(patient["dseg"], dseg, patient["images"][inputs[0]], first, "resample the labels to the images' grid")
     labels = np.moveaxis(dseg.get_fdata(dtype=np.float32), 2, 0)
-    if not np.isin(labels, (BACKGROUND, HEALTHY, LESION)).all():
+    if not np.isin(labels, CLASSES).all():
         raise InputError(patient["dseg"], "labels other than 0, 1 and 2", "write background 0, healthy tissue 1, final lesion 2")
     chosen = np.flatnonzero((labels == LESION).any(axis=(1, 2)))
     if not chosen.size:

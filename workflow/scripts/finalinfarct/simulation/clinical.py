@@ -6,8 +6,6 @@ from scipy.special import ndtri
 from finalinfarct.simulation.fields import random_stream
 from finalinfarct.simulation.naming import participant_ids
 
-COLUMNS = ["participant_id", "cohort", "mtici", "age", "sex", "nihss", "onset_to_mri_min", "iv_tpa", "occlusion_site", "cervical_ica"]
-
 # Quartiles 1, 2, 3 printed in table A.5, and the range to which draws are clipped.
 AGE_YEARS = (57, 70, 79), (20, 96)
 NIHSS = (10, 15, 19), (1, 34)

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from finalinfarct.dataset.contract import TRUTH_FOLDER
+from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS, TRUTH_FOLDER
 from finalinfarct.dataset.description import SIMULATION, write_description
 from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.images import write_image, write_json
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.simulation import signals
 from finalinfarct.simulation.acquisition import acquire_diffusion, acquire_flair, acquire_perfusion
-from finalinfarct.simulation.clinical import COLUMNS, draw_participants
+from finalinfarct.simulation.clinical import draw_participants
 from finalinfarct.simulation.geometry import sample, scan_grid
 from finalinfarct.simulation.patient import build_patient
 
@@ -81,7 +81,7 @@ def simulate_participants(settings, dataset):
     """
     dataset = Path(dataset)
     dataset.mkdir(parents=True, exist_ok=True)
-    write_table(pd.DataFrame(draw_participants(settings))[COLUMNS], dataset / "participants.tsv")
+    write_table(pd.DataFrame(draw_participants(settings))[list(PARTICIPANT_COLUMNS)], dataset / "participants.tsv")
     write_json(dataset / "participants.json", COLUMN_DESCRIPTIONS)
     common = {"made_by": f"{SIMULATION}, seed {settings['seed']}", "License": "CC0", "Authors": ["The finalinfarct simulation"]}
     common["Acknowledgements"] = DESCRIPTION

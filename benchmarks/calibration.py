@@ -1,9 +1,17 @@
-"""What the calibration of the simulated cohort is measured by: the hidden truth alone, without scans, networks or registration."""
+"""What the calibration of the simulated cohort is measured by: the hidden truth alone, without scans, networks or registration.
+
+``PYTHONPATH=workflow/scripts python benchmarks/calibration.py`` prints it for 92 + 17 patients at the default sizes; four minutes.
+"""
+
+import argparse
 
 import numpy as np
 import pandas as pd
+from settings import paper_cohorts
 
+from finalinfarct.evaluation.metrics import overlap_metrics
 from finalinfarct.simulation.fields import random_stream
+from finalinfarct.simulation.naming import participant_ids
 from finalinfarct.simulation.outcome import draw_final_lesion
 from finalinfarct.simulation.patient import build_patient
 
@@ -76,5 +84,19 @@ def attainable_dice(participants, settings, draws=20):
 
 
 def _dice(first, second):
-    """Dice of two masks, of which the second is not empty."""
-    return 2.0 * np.count_nonzero(first & second) / (np.count_nonzero(first) + np.count_nonzero(second))
+    """Dice of two masks."""
+    return overlap_metrics(first, second)["dsc"]
+
+
+def main():
+    """Print volumes and the Dice of the mismatch model's rule by cohort and status, and the ideal predictor's of every fourth tested patient."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    settings = paper_cohorts()["simulation"]
+    ids = participant_ids(settings)
+    table = truth_statistics([name for names in ids.values() for name in names], settings)
+    print(table.groupby(["cohort", "reperfused"]).describe(percentiles=[0.25, 0.5, 0.75]).T.to_string())
+    print(f"attainable Dice: {attainable_dice(ids['hibiscus'][::4], settings)['attainable_dsc'].mean():.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -13,9 +13,8 @@ import pandas as pd
 
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.evaluation.statistics import bootstrap_bca
-from finalinfarct.plan.plan import INPUTS
+from finalinfarct.learning.families import FULL
 
-FULL = "-".join(INPUTS)
 # What the paper says, status of the patients, metric, first and second model (inputs, training set; None: mismatch), and the expected sign.
 DIRECTIONS = (
     ("a model trained on reperfused patients is better in them than the general one", "reperfused", "dsc", (FULL, "reperfused"), (FULL, "all"), 1),

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from finalinfarct.learning.devices import gpu_identifiers
+from finalinfarct.learning.families import INPUTS, TRAINING_SETS
 
 CONTENDERS = ["keras-fit", "tensorflow/float32", "tensorflow/bfloat16"]
 SETTINGS = {
@@ -45,7 +46,6 @@ SETTINGS = {
     "slots_per_gpu": 1,
     "tensorboard": False,
 }
-INPUTS = ("DWI", "ADC", "Tmax", "CBF", "CBV")
 # Networks of the paper's 14 families, and how many families have them: fusion, number of inputs.
 NETWORKS = {("late", 5): 3, ("early", 5): 3, ("late", 3): 2, ("late", 1): 6}
 PAPER = {"folds": 5, "epochs": 500, "slices": 600, "validation_slices": 70}
@@ -307,7 +307,7 @@ def measure_memory(options):
     import h5py
 
     from finalinfarct.dataset.files import sha256
-    from finalinfarct.learning.folds import TRAINING_SETS, write_folds
+    from finalinfarct.learning.folds import write_folds
     from finalinfarct.learning.slices import load_slices
     from finalinfarct.learning.training import train
 

@@ -11,11 +11,11 @@ from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS
 from finalinfarct.dataset.images import write_json
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.evaluation.family import COLUMNS, METRICS
+from finalinfarct.learning.families import ABLATED, FULL
 from finalinfarct.learning.folds import make_folds, write_folds
 from finalinfarct.reporting.auc_table import write_auc
 from finalinfarct.reporting.encoder import PRINTED_LAYERS, write_table1
 from finalinfarct.reporting.patients import write_table_a5
-from finalinfarct.reporting.tables import ABLATED, INPUTS
 
 FACTS = Path(__file__).parents[2] / "resources" / "printed" / "facts.csv"
 PRINTED = FACTS.with_name("metrics.csv")
@@ -25,7 +25,7 @@ BASE = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
 
 
 def families():
-    yield from itertools.product(["cnn"], ["late", "early"], [INPUTS], ["all", "reperfused", "nonreperfused"])
+    yield from itertools.product(["cnn"], ["late", "early"], [FULL], ["all", "reperfused", "nonreperfused"])
     yield from itertools.product(["cnn"], ["late"], ABLATED, ["reperfused", "nonreperfused"])
     yield ("mismatch", None, None, None)
 
@@ -35,7 +35,7 @@ def better_by(family):
     method, fusion, inputs, training = family
     if method == "mismatch":
         return -20
-    return (10 if training == "reperfused" else 0) + (0 if fusion == "late" else -5) - (0 if inputs == INPUTS else len(inputs))
+    return (10 if training == "reperfused" else 0) + (0 if fusion == "late" else -5) - (0 if inputs == FULL else len(inputs))
 
 
 def write_metrics(path):

@@ -45,7 +45,7 @@ def test_rooms_import_from_lower_floors_only():
         ("reporting", "import finalinfarct.simulation.naming"),
         ("dataset", "from finalinfarct.plan.code import code_hash"),
         ("plan", "from finalinfarct.simulation.cohort import simulate"),
-        ("simulation", "from finalinfarct.plan.plan import INPUTS"),
+        ("simulation", "from finalinfarct.plan.plan import Plan"),
         ("learning", "from finalinfarct.door import door"),
     ],
 )

@@ -12,8 +12,9 @@ from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.description import write_description
 from finalinfarct.dataset.images import sidecar_path, write_image
 from finalinfarct.errors import InputError
+from finalinfarct.learning.families import model_families
 from finalinfarct.plan import code
-from finalinfarct.plan.plan import Plan, model_families
+from finalinfarct.plan.plan import Plan
 
 
 def asked(participant, **wildcards):

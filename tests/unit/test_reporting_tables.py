@@ -9,10 +9,8 @@ from reporting_cohort import BASE, write_metrics, write_volumes
 
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
-from finalinfarct.plan import plan
 from finalinfarct.reporting.markdown import document, marked, mean_and_sd, p_text, pipe_table
-from finalinfarct.reporting.summary import STATUS
-from finalinfarct.reporting.tables import ABLATED, INPUTS, TRAINED_ON, write_table2, write_table3, write_table4, write_table_c6
+from finalinfarct.reporting.tables import write_table2, write_table3, write_table4, write_table_c6
 
 PRINTED = Path(__file__).parents[2] / "resources" / "printed" / "metrics.csv"
 WRITERS = {"2": write_table2, "3": write_table3, "4": write_table4, "C.6": write_table_c6}
@@ -41,14 +39,6 @@ def pipe_tables(page):
     """Tables of a page, each a list of rows of cells."""
     blocks = re.findall(r"(?:^\|.*\|$\n?)+", page, flags=re.MULTILINE)
     return [[[cell.strip() for cell in line.strip("|").split("|")] for line in block.strip().splitlines()] for block in blocks]
-
-
-def test_tables_name_the_model_families_that_the_plan_trains():
-    """They have names of their own, so that an edit of the plan does not make every table again."""
-    full = "-".join(plan.INPUTS)
-    named = {("late", full, name) for name in TRAINED_ON.values()} | {("early", full, name) for name in TRAINED_ON.values()}
-    named |= {("late", inputs, name) for inputs in ABLATED for name in STATUS}
-    assert full == INPUTS and named == set(plan.model_families()) and tuple(TRAINED_ON.values()) == plan.TRAINING_SETS
 
 
 def test_table2_in_closed_form(metrics):

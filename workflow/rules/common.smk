@@ -6,7 +6,8 @@ sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
 from finalinfarct.errors import InputError
 from finalinfarct.plan.config import check_command, check_unique_keys
-from finalinfarct.plan.plan import INPUTS, TRAINING_SETS, Plan
+from finalinfarct.learning.families import FULL, INPUTS, STATUSES, TRAINING_SETS
+from finalinfarct.plan.plan import Plan
 
 try:
     check_command(sys.argv if workflow.is_main_process else [])

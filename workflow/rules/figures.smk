@@ -7,7 +7,7 @@ PATIENT_IMAGES = {
     "brain_mask": BRAIN_MASK,
     "final_lesion": FINAL_LESION,
 }
-STATUS_MODELS = collect(PREDICTED, fusion="late", inputs="-".join(INPUTS), training_set=["reperfused", "nonreperfused"])
+STATUS_MODELS = collect(PREDICTED, fusion="late", inputs=FULL, training_set=STATUSES)
 PREDICTED_MASKS = {name: f"{folder}/{{participant}}_space-reference_label-lesion_mask.nii.gz" for name, folder in plan.shown_predictions().items()}
 
 

@@ -104,7 +104,7 @@ rule text_results:
         auc="results/auc.csv",
         table1="results/table1.csv",
         table_a5="results/tableA5.csv",
-        environments=collect(f"{TRAINED}/environment.json", fusion="late", inputs="-".join(INPUTS), training_set=TRAINING_SETS, fold=plan.folds),
+        environments=collect(f"{TRAINED}/environment.json", fusion="late", inputs=FULL, training_set=list(TRAINING_SETS), fold=plan.folds),
         printed=f"{workflow.basedir}/resources/printed/facts.csv",
     output:
         csv=report("results/text_results.csv", caption="../report/text_results.rst", category="Tables", labels={"table": "Numbers in the text"}),

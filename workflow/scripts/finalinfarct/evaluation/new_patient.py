@@ -12,8 +12,8 @@ from finalinfarct.evaluation.metrics import overlap_metrics
 from finalinfarct.evaluation.mismatch import mismatch_prediction
 from finalinfarct.evaluation.responders import is_responder
 from finalinfarct.imaging.grids import check_same_grid
+from finalinfarct.learning.families import STATUSES
 
-STATUSES = ("reperfused", "nonreperfused")
 COLUMNS = (
     "participant_id",
     "volume_reperfused_ml",

@@ -7,9 +7,7 @@ import numpy as np
 
 from finalinfarct.dataset.images import write_json
 from finalinfarct.errors import InputError
-
-STATUSES = ("reperfused", "nonreperfused")
-TRAINING_SETS = {"all": STATUSES, "reperfused": ("reperfused",), "nonreperfused": ("nonreperfused",)}
+from finalinfarct.learning.families import STATUSES, TRAINING_SETS
 
 
 def make_folds(inclusion, number, seed, validation_fraction=0.1):

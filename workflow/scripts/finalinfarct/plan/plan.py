@@ -6,7 +6,6 @@ import time
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
 
 from finalinfarct.dataset.check import Fault, check_dataset, report_faults
 from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS, patient_files
@@ -20,12 +19,11 @@ from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import check_method
 from finalinfarct.learning.devices import EXECUTION
 from finalinfarct.learning.ensemble import find_networks
+from finalinfarct.learning.families import FULL, STATUSES, Family, model_families
 from finalinfarct.plan.code import analysis_sources, code_hash, door_hashes
 from finalinfarct.plan.config import check_config
 from finalinfarct.simulation.naming import participant_ids
 
-INPUTS = ("DWI", "ADC", "Tmax", "CBF", "CBV")
-TRAINING_SETS = ("all", "reperfused", "nonreperfused")
 SIMULATED_FILES = {"dwi", "bval", "flair", "dsc", "followup_flair", "final_lesion", "dwi_lesion"}
 SIMULATED_H3_FILES = {"h3_dsc"}
 SIMULATED_OUTCOME_FILES = {"followup_flair", "final_lesion"}
@@ -35,25 +33,9 @@ MEASURED = {"diffusion": {"ADC": "ADC"}, "perfusion": {"Tmax": "CBF", "CBF": "CB
 MEASURED_IN_BRAIN = {"diffusion": {"b0": "b0", "DWI": "DWI"}, "perfusion": {"perfref": "perfref"}}
 
 
-class Family(NamedTuple):
-    """One model family: networks of one architecture on one training set, one per fold. ``inputs`` is joined by hyphens."""
-
-    fusion: str
-    inputs: str
-    training_set: str
-
-
 def _of_session(name, wildcards):
     """Key of ``patient_files`` for an image in the session of a job."""
     return f"h3_{name}" if getattr(wildcards, "session", "baseline") == "h3" else name
-
-
-def model_families():
-    """Return the 14 model families of tables 2, 3, 4 and C.6 of the paper, each once."""
-    full = "-".join(INPUTS)
-    families = [Family(fusion, full, name) for fusion in ("late", "early") for name in TRAINING_SETS]
-    ablated = ("DWI-ADC-Tmax", "DWI", "ADC", "Tmax")
-    return families + [Family("late", inputs, name) for inputs in ablated for name in TRAINING_SETS[1:]]
 
 
 class Plan:
@@ -401,19 +383,18 @@ class Plan:
 
     def metric_files(self, table):
         """Return the metric tables that one table of the paper reads."""
-        full = "-".join(INPUTS)
         wanted = {
-            "table2": [family for family in self.families if family.fusion == "late" and family.inputs == full],
-            "table3": [Family("late", full, name) for name in TRAINING_SETS[1:]],
+            "table2": [family for family in self.families if family.fusion == "late" and family.inputs == FULL],
+            "table3": list(self.shown_families().values()),
             "table4": [family for family in self.families if family.fusion == "late" and family.training_set != "all"],
-            "tableC6": [family for family in self.families if family.inputs == full],
+            "tableC6": [family for family in self.families if family.inputs == FULL],
         }[table]
         files = ["results/metrics/" + "/".join(family) + ".tsv" for family in wanted]
         return files + ["results/metrics/mismatch.tsv"] * (table == "table3")
 
     def shown_families(self):
         """Return the model families that the figures show and that predict new patients, by training set: late fusion of all inputs, by status."""
-        return {name: Family("late", "-".join(INPUTS), name) for name in TRAINING_SETS[1:]}
+        return {name: Family("late", FULL, name) for name in STATUSES}
 
     def shown_predictions(self):
         """Return the prediction folders of the status-specific models and of the mismatch model, by name."""

@@ -6,7 +6,8 @@ from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS
 from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.dataset.tables import read_table
-from finalinfarct.learning.folds import TRAINING_SETS, read_folds
+from finalinfarct.learning.families import TRAINING_SETS
+from finalinfarct.learning.folds import read_folds
 from finalinfarct.reporting.lesion_sources import count_sources, read_sources
 from finalinfarct.reporting.markdown import document, mean_and_sd, pipe_table
 from finalinfarct.reporting.summary import STATUS

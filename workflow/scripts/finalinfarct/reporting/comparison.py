@@ -9,12 +9,13 @@ from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.evaluation.statistics import stars
+from finalinfarct.learning.families import FULL
 from finalinfarct.reporting import notes
 from finalinfarct.reporting.encoder import PRINTED_MATRIX
 from finalinfarct.reporting.html_page import bar, cell, notes_list, page, paragraph, table
 from finalinfarct.reporting.lesion_sources import source_note
 from finalinfarct.reporting.markdown import fixed, mean_and_sd, p_text
-from finalinfarct.reporting.tables import INPUTS, SIGNIFICANT, WORDS
+from finalinfarct.reporting.tables import SIGNIFICANT, WORDS
 from finalinfarct.reporting.text_results import full_digits, is_p_value, shown
 
 COLUMNS = (
@@ -25,11 +26,11 @@ COLUMNS = (
 )
 CELL_TEXT = ("panel", "row", "metric", "stars", "best", "printed_stars")
 EXCHANGED = {"Precision": "Recall", "Recall": "Precision"}
-FULL = INPUTS.replace("-", "+")
+ALL_INPUTS = FULL.replace("-", "+")
 # The paper tests late fusion twice, in panels of tables C.6 and 2, and the stars of the first do not fit the p-values of the second.
 TESTED_IN_TABLE_2 = {"a": "b", "b": "d"}
 # Printed rows that repeat table 2(c), general model, and the row that should stand there.
-REPEATED = {("3", "reperfused", "cnn"): ("2", "a", "reperfused"), ("4", "a", FULL): ("2", "a", "reperfused")}
+REPEATED = {("3", "reperfused", "cnn"): ("2", "a", "reperfused"), ("4", "a", ALL_INPUTS): ("2", "a", "reperfused")}
 TITLES = {
     "1": "Table 1. Encoder",
     "2": "Table 2. General, reperfused and non-reperfused models",
@@ -214,7 +215,7 @@ def _against(name, panel, row):
     """Panel with the means, and the two rows that a comparison is of; None where the row is the one that others are tested against."""
     if name == "2":
         return ({"b": "a", "d": "c"}[panel], *row.split(" vs ")) if " vs " in row else None
-    other = {"3": "mismatch", "AUC": "mismatch", "4": FULL, "C.6": f"{row.split()[0]} all"}[name]
+    other = {"3": "mismatch", "AUC": "mismatch", "4": ALL_INPUTS, "C.6": f"{row.split()[0]} all"}[name]
     return None if row == other else (panel, row, other)
 
 

@@ -5,12 +5,12 @@ from matplotlib.patches import Patch
 
 from finalinfarct.dataset.inclusion import read_inclusion
 from finalinfarct.evaluation.family import read_metrics
+from finalinfarct.learning.families import INPUTS
 from finalinfarct.reporting.canvas import FINAL_LESION, PAGE_MM, PREDICTED_LESION, STATUS_LABELS, footnote, new_figure, save
 from finalinfarct.reporting.lesion_sources import source_words
 from finalinfarct.reporting.own_status import read_own_status
 from finalinfarct.reporting.panels import RANGE_TEXTS, largest_lesion_slice, outline, overlay, show_map, write_on
 
-BASELINE = ("DWI", "ADC", "Tmax", "CBF", "CBV")
 PREDICTIONS = {"reperfused": "CNN, reperfused model", "nonreperfused": "CNN, non-reperfused model", "mismatch": "mismatch model"}
 PATIENT_MM = 96.0
 RULE = (
@@ -77,7 +77,7 @@ def draw_predictions(metric_files, inclusion, volumes, images, predictions, simu
         paths = {key: pattern.format(participant=name) for key, pattern in {**images, **predictions}.items()}
         group = own.loc[own["status"] == status, "cnn"]
         words = f"{STATUS_LABELS[status]}: n = {len(group)}\nmedian DSC {group.median():.2f}\nby the own model"
-        _draw_patient(part.subplots(2, len(BASELINE)), largest_lesion_slice(paths), scores, words)
+        _draw_patient(part.subplots(2, len(INPUTS)), largest_lesion_slice(paths), scores, words)
     footnote(figure, simulated, f"{RULE}\nMismatch model: {source_words(volumes, chosen.values())}.")
     save(figure, svg, png)
 
@@ -112,7 +112,7 @@ def lesion_key(axis, **options):
 
 def _draw_patient(axes, patient, scores, words):
     """Draw the two rows of a patient, with the key and words on the group in the last place."""
-    for axis, name in zip(axes[0], BASELINE, strict=True):
+    for axis, name in zip(axes[0], INPUTS, strict=True):
         show_map(axis, patient, name)
         axis.set_title(f"{name} ({RANGE_TEXTS[name]})" if name in RANGE_TEXTS else name)
     show_map(axes[1, 0], patient, "FLAIR")

@@ -8,7 +8,8 @@ import numpy as np
 
 from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.images import read_sidecar
-from finalinfarct.evaluation.new_patient import STATUSES, measure_new_patient
+from finalinfarct.evaluation.new_patient import measure_new_patient
+from finalinfarct.learning.families import STATUSES
 from finalinfarct.reporting.canvas import DIFFUSION_LESION, PAGE_MM, PREDICTED_LESION, SIMULATED, new_figure
 from finalinfarct.reporting.html_page import cell, notes_list, page, paragraph, table
 from finalinfarct.reporting.model_card import USE

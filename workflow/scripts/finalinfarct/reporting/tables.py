@@ -4,6 +4,7 @@ import numpy as np
 
 from finalinfarct.dataset.files import write_text
 from finalinfarct.dataset.tables import write_table
+from finalinfarct.learning.families import ABLATED, FULL
 from finalinfarct.reporting import notes
 from finalinfarct.reporting.lesion_sources import source_note
 from finalinfarct.reporting.markdown import document, fixed, marked, mean_and_sd, p_text, pipe_table
@@ -21,8 +22,6 @@ from finalinfarct.reporting.summary import (
     tested_patients,
 )
 
-INPUTS = "DWI-ADC-Tmax-CBF-CBV"
-ABLATED = ("DWI-ADC-Tmax", "DWI", "ADC", "Tmax")
 MISMATCH = Model("mismatch", "n/a", "n/a", "n/a")
 TRAINED_ON = {"general": "all", "reperfused": "reperfused", "nonreperfused": "nonreperfused"}
 WORDS = {"general": "General", "all": "All", "reperfused": "Reperfused", "nonreperfused": "Non-reperfused"}
@@ -34,7 +33,7 @@ DOT = f"`(.)` P < 0.10, {STARS}"
 TEST = "Two-sided Wilcoxon signed-rank test, not corrected for multiple comparisons"
 
 
-def late(training_set, inputs=INPUTS):
+def late(training_set, inputs=FULL):
     """Late-fusion network."""
     return Model("cnn", "late", inputs, training_set)
 
@@ -103,7 +102,7 @@ def write_table4(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=Fa
     panels = []
     for name, status in (("a", "reperfused"), ("b", "nonreperfused")):
         full = late(status)
-        rows = [Row(INPUTS.replace("-", "+"), (INPUTS.replace("-", " + "),), full)]
+        rows = [Row(FULL.replace("-", "+"), (FULL.replace("-", " + "),), full)]
         rows += [Row(inputs.replace("-", "+"), (inputs.replace("-", " + "),), late(status, inputs), full) for inputs in ABLATED]
         title = f"({name}) {WORDS[status]} model: ablation study among {WORDS[status].lower()} patients"
         panels.append(Panel(name, title, status, ("Input MRI",), tuple(rows)))
@@ -117,9 +116,9 @@ def write_table_c6(metrics, printed, out_csv, out_md, hausdorff="mm", simulated=
     for name, status in (("a", "reperfused"), ("b", "nonreperfused")):
         rows = []
         for fusion in ("early", "late"):
-            general = Model("cnn", fusion, INPUTS, "all")
+            general = Model("cnn", fusion, FULL, "all")
             for training in TRAINED_ON.values():
-                model = Model("cnn", fusion, INPUTS, training)
+                model = Model("cnn", fusion, FULL, training)
                 rows.append(Row(f"{fusion} {training}", (fusion, WORDS[training].lower()), model, general if model != general else None))
         panels.append(Panel(name, f"({name}) Evaluation on {WORDS[status].lower()} testing patients", status, ("Fusion", "Training"), tuple(rows)))
     caption = f"{BOLD} {TEST}, against the model trained on all patients with the same fusion. {DOT}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finalinfarct.dataset.check import check_dataset
+from finalinfarct.dataset.check import Fault, check_dataset
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.images import write_image
 from finalinfarct.dataset.memory import CheckMemory, image_settings, remember_fault, remembered_faults
@@ -31,16 +31,38 @@ def looked_at(monkeypatch, dataset, config, tmp_path, code="1"):
 
 
 def test_patients_are_looked_at_again_when_their_files_change(monkeypatch, dataset, config, tmp_path):
-    (patient_files(dataset, "sub-02")["final_lesion"]).unlink()
-    seen, faults = looked_at(monkeypatch, dataset, config, tmp_path)
-    assert seen == ["sub-01", "sub-02"] and [fault.participant_id for fault in faults] == ["sub-02"]
-    assert looked_at(monkeypatch, dataset, config, tmp_path) == ([], faults)
+    assert looked_at(monkeypatch, dataset, config, tmp_path) == (["sub-01", "sub-02"], [])
+    assert looked_at(monkeypatch, dataset, config, tmp_path) == ([], [])
     os.utime(patient_files(dataset, "sub-01")["dsc"], (0, 0))
-    assert looked_at(monkeypatch, dataset, config, tmp_path) == (["sub-01"], faults)
+    assert looked_at(monkeypatch, dataset, config, tmp_path) == (["sub-01"], [])
     side = patient_files(dataset, "sub-01")["dsc"]
     side.with_name(side.name.replace(".nii.gz", ".json")).write_text("{}", encoding="utf-8")
     seen, faults = looked_at(monkeypatch, dataset, config, tmp_path)
-    assert seen == ["sub-01"] and {fault.participant_id for fault in faults} == {"sub-01", "sub-02"}
+    assert seen == ["sub-01"] and {fault.participant_id for fault in faults} == {"sub-01"}
+
+
+def test_fault_of_a_link_is_seen_and_gone_with_the_link(monkeypatch, dataset, config, tmp_path):
+    """A link that leads nowhere has no size and no time, as a file that is not there."""
+    looked_at(monkeypatch, dataset, config, tmp_path)
+    link = patient_files(dataset, "sub-01")["flair"]
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "nowhere.nii.gz")
+    for _ in range(2):
+        seen, faults = looked_at(monkeypatch, dataset, config, tmp_path)
+        assert (seen, [(fault.file, fault.found) for fault in faults]) == (["sub-01"], [(str(link), "the file does not exist")])
+    link.unlink()
+    assert looked_at(monkeypatch, dataset, config, tmp_path) == (["sub-01"], [])
+    assert looked_at(monkeypatch, dataset, config, tmp_path) == ([], [])
+
+
+def test_faulty_patient_is_looked_at_again_with_the_same_files(monkeypatch, dataset, config, tmp_path):
+    """What was wrong may be mended where no file shows it."""
+    from finalinfarct.dataset import check
+
+    with monkeypatch.context() as patch:
+        patch.setattr(check, "check_patient", lambda root, name, cohort: [Fault(name, "a file", "cannot be opened", "mend it")])
+        assert len(check_dataset(dataset, config["cohorts"], CheckMemory("1", tmp_path / "memory" / "check.json"))[1]) == 2
+    assert looked_at(monkeypatch, dataset, config, tmp_path) == (["sub-01", "sub-02"], [])
 
 
 def test_memory_is_of_one_code_and_one_configuration(monkeypatch, dataset, config, tmp_path):
@@ -57,14 +79,13 @@ def test_damaged_memory_is_no_memory(monkeypatch, dataset, config, tmp_path, con
     assert looked_at(monkeypatch, dataset, config, tmp_path) == (["sub-01", "sub-02"], [])
 
 
-@pytest.mark.parametrize("kept", [5, None, [5], ["abcd"], [["a", "b", "c"]], [["a", "b", "c", 5]], {"a": 1}])
+@pytest.mark.parametrize("kept", [5, None, [5], [["a"]], "abcd", {"a": 1}])
 def test_memory_of_another_shape_is_no_memory(monkeypatch, dataset, config, tmp_path, kept):
-    patient_files(dataset, "sub-02")["final_lesion"].unlink()
-    _, faults = looked_at(monkeypatch, dataset, config, tmp_path)
+    looked_at(monkeypatch, dataset, config, tmp_path)
     path = tmp_path / "memory" / "check.json"
     path.write_text(json.dumps(dict.fromkeys(json.loads(path.read_text(encoding="utf-8")), kept)), encoding="utf-8")
-    assert looked_at(monkeypatch, dataset, config, tmp_path) == (["sub-01", "sub-02"], faults)
-    assert looked_at(monkeypatch, dataset, config, tmp_path) == ([], faults)
+    assert looked_at(monkeypatch, dataset, config, tmp_path) == (["sub-01", "sub-02"], [])
+    assert looked_at(monkeypatch, dataset, config, tmp_path) == ([], [])
 
 
 def test_faults_of_another_shape_are_none(dataset, tmp_path):
@@ -92,6 +113,23 @@ def test_faults_of_steps_hold_until_the_file_the_code_or_the_settings_change(dat
     assert held() == expected
     assert held(patient="sub-02") == held(code="abd") == held(matrix=96) == []
     os.utime(series, (0, 0))
+    assert held() == []
+
+
+def test_fault_of_a_step_is_gone_with_the_link_or_the_permission_that_made_it(dataset, tmp_path, monkeypatch):
+    def held():
+        return [found for _, _, found, _ in remembered_faults(dataset, {"sub-01"}, lambda: {"abc"}, None, tmp_path / "faults")]
+
+    files, access = patient_files(dataset, "sub-01"), os.access
+    files["flair"].parent.mkdir()
+    files["flair"].symlink_to(tmp_path / "nowhere.nii.gz")
+    remember_fault(dataset, "sub-01", "perfusion", ["abc"], InputError(files["flair"], "absent", "add it"), None, tmp_path / "faults")
+    with monkeypatch.context() as patch:  # root may read everything
+        patch.setattr(os, "access", lambda path, mode: path != files["dsc"] and access(path, mode))
+        remember_fault(dataset, "sub-01", "adc", ["abc"], InputError(files["dsc"], "cannot be opened", "let it"), None, tmp_path / "faults")
+        assert held() == ["cannot be opened"]
+    assert held() == ["absent"]
+    files["flair"].unlink()
     assert held() == []
 
 

@@ -43,7 +43,7 @@ def check_dataset(root, cohorts, memory=None):
     cohorts : dict
         The configured cohorts by name (``config["cohorts"]``).
     memory : CheckMemory, optional
-        Patients whose files are those of an earlier check are not looked at again.
+        Patients whose files are those of an earlier check that found nothing are not looked at again.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def check_dataset(root, cohorts, memory=None):
             faults.append(Fault("", folder, "unknown participant: no row in participants.tsv", "add a row, or remove the folder"))
     for participant_id, cohort in patients.items():
         look = partial(check_patient, root, participant_id, cohorts[cohort])
-        faults.extend(map(Fault._make, memory.recall(root, participant_id, cohorts[cohort], look) if memory else look()))
+        faults.extend(memory.recall(root, participant_id, cohorts[cohort], look) if memory else look())
     if memory:
         memory.save()
     return patients, sorted(faults, key=lambda fault: fault.participant_id != "")

@@ -1,11 +1,12 @@
 """What is known of a dataset's patients from earlier looks, valid as long as their files are the same.
 
-The check's findings are kept, so that planning and every job's process look only at patients that are new or changed. Faults that only a step can
-see, since it reads the voxels, are kept too, so that the next run refuses or excludes the patient before anything starts.
+The patients in whom the check found nothing are kept, so that planning and every job's process look only at those that are new, changed or faulty.
+Faults that only a step can see, since it reads the voxels, are kept too, so that the next run refuses or excludes the patient before anything starts.
 """
 
 import hashlib
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +20,7 @@ FOUND_BY_STEPS = Path("results") / "faults"
 
 
 class CheckMemory:
-    """Faults of patients that were checked before.
+    """Patients that were checked before and have no fault. One with a fault is looked at again: its files do not show all that may mend it.
 
     Parameters
     ----------
@@ -30,15 +31,17 @@ class CheckMemory:
     """
 
     def __init__(self, code, path=CHECKED):
-        self.code, self.path, self.used = code, Path(path), {}
-        known = _read(self.path)
-        self.known = {key: faults for key, faults in known.items() if isinstance(faults, list) and all(_texts(fault, 4) for fault in faults)}
+        self.code, self.path, self.used = code, Path(path), set()
+        sound = _read(self.path).get("sound")
+        self.known = set(sound) if _texts(sound) else set()
 
     def recall(self, root, participant_id, cohort, look):
-        """Return the faults of a patient of a configured cohort, a list of tuples of text: those kept, or those that ``look()`` finds."""
+        """Return the faults of a patient of a configured cohort: none of one that is known, else the list that ``look()`` finds."""
         key = f"{participant_id} {_hash([state_of_files(root, participant_id), cohort, self.code])}"
-        self.used[key] = self.known[key] if key in self.known else [list(fault) for fault in look()]
-        return [tuple(fault) for fault in self.used[key]]
+        faults = [] if key in self.known else look()
+        if not faults:
+            self.used.add(key)
+        return faults
 
     def save(self):
         """Write what was asked for, and forget the rest; a folder that cannot be written is no fault."""
@@ -46,13 +49,15 @@ class CheckMemory:
             return
         # Processes of two jobs may write at once: the one whose file the other has taken for left over gives way.
         with suppress(OSError, InputError):
-            write_text(self.path, json.dumps(self.used))
+            write_text(self.path, json.dumps({"sound": sorted(self.used)}))
 
 
 def state_of_files(root, participant_id):
-    """Hash of the sizes and times of all files of a patient, side files included: another value when one is added, removed or replaced."""
+    """Hash of all files of a patient, side files included: another value when one is added, removed, replaced, or made readable."""
     images = patient_files(root, participant_id).values()
-    return state_of([path for image in images for path in (image, sidecar_path(image), image.with_suffix(""))])
+    # A link that leads nowhere is there, without size and time; permissions are in neither.
+    there = [path for image in images for path in (image, sidecar_path(image), image.with_suffix("")) if os.path.lexists(path)]
+    return _hash([state_of(there), [os.access(path, os.R_OK) for path in there]])
 
 
 def state_of(paths):
@@ -152,7 +157,7 @@ def _texts(value, number=None):
 
 
 def _state(root, participant_id, image):
-    """Hash of the sizes and times of a patient's files and of the image, which may have been made of them: another one when it is removed."""
+    """Hash of a patient's files and of the size and time of the image, which may have been made of them: another one when it is removed."""
     return _hash([state_of_files(root, participant_id), *_size_and_time(Path(image))])
 
 

@@ -170,18 +170,20 @@ with door(job):
 """
 
 
-def fault_of_step(config, folder, given, where):
+def fault_of_step(config, given, where):
     """Run the door of a step that is given an image and finds fault with a file."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
     command = [sys.executable, "-c", STEP, json.dumps(config), given, where]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and "the image is constant" in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.fixture
-def derived(dataset, config, tmp_path, monkeypatch):
+@pytest.fixture(params=["beside the dataset", "within it"])
+def derived(request, dataset, config, tmp_path, monkeypatch):
     """A whole image that an earlier step has made of sub-02, in a folder to work in, with the configuration of a run that leaves patients out."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path if request.param == "beside the dataset" else dataset / "derivatives" / "finalinfarct"
+    folder.mkdir(exist_ok=True, parents=True)
+    monkeypatch.chdir(folder)
     config["dataset"] |= {"path": str(dataset), "simulated": False, "faults": "exclude"}
     path = Path("results/maps/sub-02/sub-02_ses-baseline_perfref.nii.gz")
     write_image(path, np.ones((12, 12, 4)), np.diag([10.0, 10, 5, 1]))
@@ -205,28 +207,28 @@ def other_training(path, config):
     [(other_training, True), (lambda path, config: path.unlink(), False), (touched_series, False), (other_settings, False)],
     ids=["training", "image removed", "series mended", "settings"],
 )
-def test_fault_of_an_image_made_here_holds_until_what_it_is_made_of_changes(change, holds, derived, config, tmp_path):
-    fault_of_step(config, tmp_path, str(derived), str(derived))
+def test_fault_of_an_image_made_here_holds_until_what_it_is_made_of_changes(change, holds, derived, config):
+    fault_of_step(config, str(derived), str(derived))
     plan = Plan(config)
     assert (list(plan.patients), plan.found_by_steps) == (["sub-01"], [("sub-02", str(derived), "the image is constant", "look at it")])
     change(derived, config)
     assert list(Plan(config).patients) == ["sub-01"] + ["sub-02"] * (not holds)
 
 
-def test_fault_of_an_image_made_here_is_of_all_code(derived, config, tmp_path):
-    fault_of_step(config, tmp_path, str(derived), str(derived))
+def test_fault_of_an_image_made_here_is_of_all_code(derived, config):
+    fault_of_step(config, str(derived), str(derived))
     hashes = door_hashes()
     for codes, count in ((hashes, 1), (hashes - {code_hash("perfusion.py")}, 0)):
         assert len(remembered_faults(config["dataset"]["path"], {"sub-02"}, lambda codes=codes: codes, image_settings(config))) == count
 
 
 @pytest.mark.parametrize("kind", ["damaged", "not an input", "absent", "simulated"])
-def test_door_keeps_no_fault_of_the_disk_or_of_an_output(kind, derived, config, tmp_path):
+def test_door_keeps_no_fault_of_the_disk_or_of_an_output(kind, derived, config):
     where = str(derived)
     if kind == "damaged":
         derived.write_bytes(derived.read_bytes()[:-20])
     if kind == "absent":
         derived.unlink()
     config["dataset"]["simulated"] = kind == "simulated"
-    fault_of_step(config, tmp_path, "b.nii.gz" if kind == "not an input" else where, where)
+    fault_of_step(config, "b.nii.gz" if kind == "not an input" else where, where)
     assert not Path("results/faults").exists()

@@ -14,7 +14,7 @@ from pathlib import Path
 from finalinfarct.dataset.contract import TRUTH_FOLDER
 from finalinfarct.dataset.files import unwritable
 from finalinfarct.dataset.images import read_image
-from finalinfarct.dataset.memory import image_settings, remember_fault
+from finalinfarct.dataset.memory import image_settings, possible_files, remember_fault
 from finalinfarct.errors import InputError
 from finalinfarct.plan.code import door_hashes
 
@@ -63,14 +63,14 @@ def door(job, analysis=True):
 def _remember(job, fault):
     """Keep what a patient's step found wrong in an image, so that the next run refuses or excludes the patient.
 
-    The image is one of the dataset, or made of it: then it must be an input of the step, not what it could not write, and whole, since one that was
-    damaged on the disk says nothing of the patient.
+    The image is one of the patient's in the dataset, or made of them: then it must be an input of the step, not what it could not write, and whole,
+    since one that was damaged on the disk says nothing of the patient. The folder does not tell the two apart: results may lie within the dataset.
     """
     dataset, name = job.config["dataset"], job.wildcards.get("participant")
     if not name or dataset["simulated"]:
         return
     root, until = Path(os.path.expanduser(dataset["path"])), "the patient's files, the settings of the images or the code are others"
-    if Path(fault.where).absolute().is_relative_to(root.absolute()):
+    if Path(fault.where).absolute() in [path.absolute() for path in possible_files(root, name)]:
         codes = [job.params.code]
     elif fault.where in map(str, job.input) and _whole(fault.where):
         codes, until = door_hashes(), f"{until}, or the image is removed"

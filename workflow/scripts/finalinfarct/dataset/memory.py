@@ -52,11 +52,16 @@ class CheckMemory:
             write_text(self.path, json.dumps({"sound": sorted(self.used)}))
 
 
+def possible_files(root, participant_id):
+    """Return the paths of a patient's files in the dataset, whether they exist or not: images, packed or not, with what lies beside them."""
+    images = patient_files(root, participant_id).values()
+    return [path for image in images for path in (image, sidecar_path(image), image.with_suffix(""))]
+
+
 def state_of_files(root, participant_id):
     """Hash of all files of a patient, side files included: another value when one is added, removed, replaced, or made readable."""
-    images = patient_files(root, participant_id).values()
     # A link that leads nowhere is there, without size and time; permissions are in neither.
-    there = [path for image in images for path in (image, sidecar_path(image), image.with_suffix("")) if os.path.lexists(path)]
+    there = [path for path in possible_files(root, participant_id) if os.path.lexists(path)]
     return _hash([state_of(there), [os.access(path, os.R_OK) for path in there]])
 
 

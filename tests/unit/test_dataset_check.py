@@ -1,5 +1,6 @@
 """The check of a dataset: a valid one passes, all faults are reported at once. What can be wrong stands in tests/bad_input."""
 
+import errno
 import gzip
 import json
 import struct
@@ -8,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from finalinfarct.dataset import images
 from finalinfarct.dataset.check import check_dataset, report_dataset
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.images import read_image, same_grid, write_image
@@ -95,6 +97,33 @@ def test_all_faults_are_reported_at_once_or_excluded(dataset, config, tmp_path):
     )
     report_dataset(dataset, config["cohorts"], "exclude", [], tmp_path / "faults.tsv")
     assert read_table(tmp_path / "faults.tsv")["participant_id"].tolist() == ["sub-01", "sub-02"]
+
+
+@pytest.mark.parametrize("place", ["_opened", "ArrayProxy"])
+@pytest.mark.parametrize(
+    ("fault", "of_the_image"),
+    [
+        (OSError(errno.EIO, "broken"), False),
+        (OSError(errno.ESTALE, "broken"), False),
+        (MemoryError("no 8 GiB"), False),
+        (OSError("Expected 8 bytes, got 4"), True),
+        (gzip.BadGzipFile("wrong check sum"), True),
+        (EOFError("ended early"), True),
+    ],
+    ids=repr,
+)
+def test_failing_disk_and_short_memory_are_no_damage_of_an_image(dataset, config, monkeypatch, place, fault, of_the_image):
+    def fail(*_, **__):
+        raise fault
+
+    monkeypatch.setattr(images, place, fail)
+    path = patient_files(dataset, "sub-01")["final_lesion"]
+    with pytest.raises(InputError if of_the_image else type(fault)) as raised:
+        read_image(path)
+    assert str(path) in str(raised.value) or raised.value is fault
+    if not of_the_image:
+        with pytest.raises(type(fault)):
+            check_dataset(dataset, config["cohorts"])
 
 
 def test_images_are_written_whole_with_their_units(tmp_path):

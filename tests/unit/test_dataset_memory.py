@@ -222,13 +222,15 @@ def test_fault_of_an_image_made_here_is_of_all_code(derived, config):
         assert len(remembered_faults(config["dataset"]["path"], {"sub-02"}, lambda codes=codes: codes, image_settings(config))) == count
 
 
-@pytest.mark.parametrize("kind", ["damaged", "not an input", "absent", "simulated"])
+@pytest.mark.parametrize("kind", ["damaged", "not an input", "absent", "simulated", "failing disk"])
 def test_door_keeps_no_fault_of_the_disk_or_of_an_output(kind, derived, config):
     where = str(derived)
     if kind == "damaged":
         derived.write_bytes(derived.read_bytes()[:-20])
-    if kind == "absent":
+    if kind in ("absent", "failing disk"):
         derived.unlink()
+    if kind == "failing disk":  # the first bytes of a process's memory cannot be read: EIO
+        derived.symlink_to("/proc/self/mem")
     config["dataset"]["simulated"] = kind == "simulated"
     fault_of_step(config, "b.nii.gz" if kind == "not an input" else where, where)
     assert not Path("results/faults").exists()

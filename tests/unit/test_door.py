@@ -58,6 +58,12 @@ def test_unexpected_fault_has_its_traceback(tmp_path):
     assert "ZeroDivisionError" in done.stderr and "ZeroDivisionError" in log
 
 
+def test_failing_disk_is_told_in_a_line(tmp_path):
+    done, log = run(tmp_path, "raise OSError(5, 'said by a library', 'a.nii.gz')")
+    assert done.returncode == 1
+    assert "a.nii.gz: the disk fails (Input/output error). Mend: see to the disk" in done.stderr and "Traceback" not in done.stderr + log
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 @pytest.mark.parametrize("log", ["job.log", "/dev/full"])
 @pytest.mark.parametrize("fault", ["open('/dev/full', 'wb', buffering=0).write(b'x')", "raise unwritable(OSError(28, ''), 'a')"])

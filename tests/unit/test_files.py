@@ -1,12 +1,13 @@
 """Files are written whole or not at all."""
 
 import errno
+import os
 
 import h5py
 import numpy as np
 import pytest
 
-from finalinfarct.dataset.files import unwritable, whole, write_text
+from finalinfarct.dataset.files import require_file, unwritable, whole, write_text
 from finalinfarct.errors import InputError
 from finalinfarct.learning.slices import _Sink
 
@@ -59,6 +60,17 @@ def test_fault_of_the_disk_names_the_file_and_the_mend(tmp_path, number, mend):
     with pytest.raises(InputError, match=f"table.tsv: cannot be written .*Mend: .*{mend}"), whole(tmp_path / "table.tsv"):
         raise OSError(getattr(errno, number), "said by a library")
     assert unwritable(OSError(errno.EIO, "broken"), tmp_path) is None
+
+
+@pytest.mark.parametrize(("number", "expected"), [("EIO", OSError), ("ESTALE", OSError), ("EACCES", InputError), ("ELOOP", InputError)])
+def test_file_on_a_failing_disk_is_not_called_wrong(tmp_path, monkeypatch, number, expected):
+    def fail(path):
+        raise OSError(getattr(errno, number), "said by the system", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", fail)
+        with pytest.raises(expected, match=r"a\.nii"):
+            require_file(tmp_path / "a.nii")
 
 
 def test_hdf5_on_a_full_disk_raises_at_the_end_and_does_not_crash():

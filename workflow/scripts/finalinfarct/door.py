@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from finalinfarct.dataset.contract import TRUTH_FOLDER
-from finalinfarct.dataset.files import unwritable
+from finalinfarct.dataset.files import failing, unwritable
 from finalinfarct.dataset.images import read_image
 from finalinfarct.dataset.memory import image_settings, possible_files, remember_fault
 from finalinfarct.errors import InputError
@@ -48,8 +48,7 @@ def door(job, analysis=True):
             _remember(job, fault)
             sys.exit(1)
         except Exception as fault:
-            # What may not be opened could be an input: its reader tells of that.
-            if isinstance(fault, OSError) and fault.errno != errno.EACCES and (told := unwritable(fault, fault.filename or "the disk")):
+            if isinstance(fault, OSError) and (told := _of_the_disk(fault, fault.filename or "the disk")):
                 logging.getLogger("finalinfarct").error("%s", told)
                 sys.exit(1)
             logging.getLogger("finalinfarct").exception("unexpected fault")
@@ -58,6 +57,12 @@ def door(job, analysis=True):
             # What a cluster is to be asked for: docs/cluster.md.
             peak_kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
             logging.getLogger("finalinfarct").info("peak memory %d MB, %.0f s", peak_kib // 1024, time.monotonic() - begin)
+
+
+def _of_the_disk(fault, path):
+    """What is said of an OSError that is no fault of input or code, such as a full disk; None for others."""
+    # What may not be opened could be an input: its reader tells of that.
+    return failing(fault, path) or (None if fault.errno == errno.EACCES else unwritable(fault, path))
 
 
 def _remember(job, fault):
@@ -88,7 +93,7 @@ def _whole(path):
         return False
     try:
         read_image(path)
-    except InputError:
+    except (InputError, OSError, MemoryError):
         return False
     return True
 

@@ -17,6 +17,7 @@ UNWRITABLE = {
     errno.EROFS: "make the folder writable, or work in another one (snakemake --directory)",
     errno.EACCES: "make the folder writable, or work in another one (snakemake --directory)",
 }
+FAILING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN)
 
 
 def require_file(path):
@@ -26,6 +27,8 @@ def require_file(path):
     ------
     InputError
         It does not exist, is a folder or a device, or may not be read.
+    OSError
+        The disk failed, which says nothing of the path.
     """
     try:
         # Looked at before it is opened: opening a pipe would wait for ever.
@@ -35,6 +38,8 @@ def require_file(path):
     except FileNotFoundError:
         raise InputError(path, "the file does not exist", "add it, or correct its name (docs/dataset.md)") from None
     except (OSError, ValueError) as fault:
+        if getattr(fault, "errno", None) in FAILING:
+            raise
         reason = getattr(fault, "strerror", None) or fault
         raise InputError(path, f"the file cannot be opened ({reason})", "correct its name, its link or its permissions") from None
     if not usable:
@@ -79,6 +84,13 @@ def unwritable(fault, path):
     """The ``InputError`` of an OSError that says that ``path`` cannot be written; None for other faults."""
     mend = UNWRITABLE.get(fault.errno)
     return InputError(path, f"cannot be written ({os.strerror(fault.errno)})", mend) if mend else None
+
+
+def failing(fault, path):
+    """The ``InputError`` of an OSError that says that the disk of ``path``, or the connection to it, failed; None for other faults."""
+    if fault.errno not in FAILING:
+        return None
+    return InputError(path, f"the disk fails ({os.strerror(fault.errno)})", "see to the disk or the connection to it, and run again")
 
 
 def write_text(path, text):

@@ -58,6 +58,8 @@ def read_header(path, ndim=None):
     InputError
         The file is absent, no NIfTI file or of another length than its header says; it has another number of dimensions, no voxels or too
         many, values that are not real numbers, or an unusable affine.
+    OSError
+        The disk failed, which says nothing of the image.
     """
     path = Path(path)
     require_file(path)
@@ -75,7 +77,7 @@ def read_header(path, ndim=None):
         # nibabel would make 1 mm of a size of 0; beside an sform the sizes are not used.
         sized = bool(nifti["sform_code"] or kind(block[: kind.sizeof_hdr], check=False)["pixdim"][1:4].all())
     except Exception as fault:  # nibabel, NumPy, gzip and zlib raise a dozen types for damaged files
-        raise InputError(path, f"unreadable image ({fault})", "replace it by an intact NIfTI file") from None
+        raise _unreadable(path, fault, "unreadable image") from None
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if allowed is not None and len(shape) not in allowed:
         wanted = " or ".join(map(str, allowed))
@@ -97,6 +99,16 @@ def read_header(path, ndim=None):
 def _opened(path):
     """The file, decompressed where it ends in ``.gz``."""
     return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
+
+
+def _unreadable(path, fault, found):
+    """The ``InputError`` of what reading an image raised; where memory ran short or the disk failed, a fault that says so."""
+    if isinstance(fault, MemoryError):
+        return fault
+    # Damage that Python's readers find themselves has no number of the operating system.
+    if isinstance(fault, OSError) and fault.errno is not None:
+        return OSError(fault.errno, os.strerror(fault.errno), str(path))
+    return InputError(path, f"{found} ({fault})", "replace it by an intact NIfTI file")
 
 
 def _check_affine(path, affine):
@@ -144,6 +156,8 @@ def read_image(path, ndim=None):
     ------
     InputError
         As ``read_header``; or the voxels are truncated, damaged, NaN or infinite.
+    OSError, MemoryError
+        The disk failed, or memory ran short, which says nothing of the image.
     """
     path = Path(path)
     header = read_header(path, ndim)
@@ -153,7 +167,7 @@ def read_image(path, ndim=None):
             # Reading past the last voxel also makes gzip compare its check sum: damaged voxels would pass unseen otherwise.
             ended = not file.read(1)
     except Exception as fault:  # nibabel, gzip and zlib raise a dozen types for damaged files
-        raise InputError(path, f"unreadable or truncated image ({fault})", "replace it by an intact NIfTI file") from None
+        raise _unreadable(path, fault, "unreadable or truncated image") from None
     if not ended:
         raise _too_long(path, header)
     if not np.isfinite(data).all():

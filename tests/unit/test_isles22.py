@@ -7,6 +7,7 @@ from finalinfarct.dataset.check import check_dataset
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.images import read_image, read_sidecar, write_image
 from finalinfarct.dataset.isles22 import import_cases
+from finalinfarct.errors import InputError
 from finalinfarct.imaging.diffusion import compute_adc
 
 
@@ -22,6 +23,16 @@ def test_units_of_a_case_are_those_of_bids(tmp_path):
     assert read_sidecar(files["dwi"]) == {"EchoTime": 0.091, "RepetitionTime": 6.5, "FlipAngle": 90}
     compute_adc(files["dwi"], files["adc"], *(tmp_path / f"{name}.nii.gz" for name in ("b0", "dwi", "adc")))
     assert read_image(tmp_path / "adc.nii.gz").get_fdata().ravel() == pytest.approx(850, rel=1e-5)
+
+
+@pytest.mark.parametrize("second", ["sub-a1_ses-0002", "sub-a-1_ses-0001"])
+def test_two_cases_do_not_become_one_participant(tmp_path, second):
+    for stem in ("sub-a1_ses-0001", second):
+        for name in ("dwi", "adc", "msk"):
+            write_image(tmp_path / "isles" / f"{stem}_{name}.nii.gz", np.ones((8, 8, 6)), np.diag([2.0, 2, 2, 1]), {"DiffusionBValue": 1000})
+    with pytest.raises(InputError, match=r"isles: sub-a.* and sub-a.* would both become sub-a1\. Mend: leave one session") as fault:
+        import_cases(tmp_path / "isles", tmp_path / "bids")
+    assert second in str(fault.value) and not (tmp_path / "bids").exists()
 
 
 def test_import_of_the_real_case(realdata, tmp_path, config):

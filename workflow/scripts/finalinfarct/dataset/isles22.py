@@ -40,25 +40,32 @@ def import_cases(source, target):
     Raises
     ------
     InputError
-        No case is found, or an image cannot be read.
+        No case is found, two would become one participant, or an image cannot be read.
     """
     source, target = Path(source), Path(target)
     cases = sorted(source.glob("sub-*_dwi.nii.gz"))
     if not cases:
         raise InputError(source, "no sub-*_dwi.nii.gz", "name the folder that holds the ISLES'22 images")
-    participants = [_import_case(source, case.name.removesuffix("_dwi.nii.gz"), target) for case in cases]
-    rows = [{"participant_id": name, "cohort": "isles22"} for name in participants]
+    stems = {}
+    for case in cases:
+        stem = case.name.removesuffix("_dwi.nii.gz")
+        participant = "sub-" + re.sub(r"[^A-Za-z0-9]", "", stem.split("_")[0].removeprefix("sub-"))
+        if participant in stems:
+            mend = "leave one session of a subject there, and give subjects names that differ in letters or digits"
+            raise InputError(source, f"{stems[participant]} and {stem} would both become {participant}", mend)
+        stems[participant] = stem
+    for participant, stem in stems.items():
+        _import_case(source, stem, patient_files(target, participant))
+    rows = [{"participant_id": name, "cohort": "isles22"} for name in stems]
     write_table(pd.DataFrame(rows, columns=PARTICIPANT_COLUMNS), target / "participants.tsv")
     write_description(target, "ISLES'22 cases in BIDS form", "raw", License=LICENSE)
     masks = target / "derivatives" / "lesions"
     write_description(masks, "Expert lesion masks of ISLES'22", "derivative", made_by="import of ISLES'22", License=LICENSE)
-    return participants
+    return list(stems)
 
 
-def _import_case(source, stem, target):
-    """Write one case and return its participant_id."""
-    participant = "sub-" + re.sub(r"[^A-Za-z0-9]", "", stem.split("_")[0].removeprefix("sub-"))
-    files = patient_files(target, participant)
+def _import_case(source, stem, files):
+    """Write one case to the files of a participant."""
     dwi = read_image(source / f"{stem}_dwi.nii.gz", ndim=3)
     side = read_sidecar(source / f"{stem}_dwi.nii.gz")
     write_image(files["dwi"], dwi.dataobj, dwi.affine, _kept(side))
@@ -75,7 +82,6 @@ def _import_case(source, stem, target):
         write_image(files["flair"], image.dataobj, image.affine, _kept(read_sidecar(flair)))
     mask = _on_grid(read_image(source / f"{stem}_msk.nii.gz", ndim=3), dwi)
     write_image(files["final_lesion"], mask > 0.5, dwi.affine, {"LesionSource": "expert"}, dtype=np.uint8)
-    return participant
 
 
 def _on_grid(image, reference):

@@ -1,6 +1,7 @@
 import csv
 import gzip
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,7 @@ def test_fisher_equals_r():
     for row in table.to_dict("records"):
         counts = [[int(value) for value in line.split()] for line in row["counts"].split("/")]
         assert fisher_exact(counts) == pytest.approx(row["p_value"], rel=1e-10, abs=0), row["case"]
+        assert fisher_exact(np.transpose(counts)) == fisher_exact(counts), row["case"]
         larger += len(counts) * len(counts[0]) > 4
     assert len(table) >= 200 and 150 <= larger <= len(table) - 50
 
@@ -115,10 +117,20 @@ def test_fisher_of_the_papers_occlusion_sites():
     assert round(fisher_exact([[15, 3], [5, 12]]), 3) == 0.002
 
 
+def test_fisher_of_hundreds_of_patients_is_light():
+    """329 against 313 patients at four sites, 2,016,937 tables: p by counting each of them; the chi-squared test says 0.598."""
+    tracemalloc.start()
+    try:
+        assert fisher_exact([[132, 65, 82, 50], [120, 75, 70, 48]]) == pytest.approx(0.599498814709126, rel=1e-10)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
 def test_fisher_by_hand():
     # Of the 20 ways to choose 3 of 6, one has all three in the first cell and one none.
     assert fisher_exact([[3, 0], [0, 3]]) == pytest.approx(0.1)
-    assert fisher_exact([[3, 0, 4]]) == fisher_exact([[2, 3], [0, 0]]) == 1
+    assert fisher_exact([[3, 0, 4]]) == fisher_exact([[2, 3], [0, 0]]) == fisher_exact([[0, 0], [0, 0]]) == 1
     for wrong in ([1, 2], [[1.5, 2.0]], [[-1, 2]]):
         with pytest.raises(ValueError, match="counts"):
             fisher_exact(wrong)

@@ -1,7 +1,9 @@
 """Paired comparison of two models over patients, and of two groups of patients (Debs et al. 2021, sections 2.4.4 and 4.4)."""
 
 import math
+from bisect import bisect_right
 from collections import Counter, defaultdict
+from itertools import accumulate
 
 import numpy as np
 from scipy import special, stats
@@ -98,7 +100,8 @@ def wilcoxon_rank_sum(x, y):
 def fisher_exact(counts):
     """p-value of Fisher's exact test of independence as R's ``fisher.test`` computes it: the share of tables at most as probable as the observed one.
 
-    Tables with the observed margins are counted column by column, in whole numbers; columns that leave the same margins are counted together.
+    Tables with the observed margins are counted in whole numbers, by halves of their columns. Which halves together are improbable enough is found by
+    sorting, so that not every table is looked at.
 
     Parameters
     ----------
@@ -118,10 +121,33 @@ def fisher_exact(counts):
     counts = np.asarray(counts)
     if counts.ndim != 2 or not np.issubdtype(counts.dtype, np.integer) or (counts < 0).any():
         raise ValueError(f"not a table of counts: {counts.tolist()}")
-    observed = math.prod(_arrangements(column) for column in counts.T.tolist())
-    # What is left of each row, sorted, since the order of the rows does not matter to the columns to come; and how many ways of each size lead there.
-    reached = {tuple(sorted(counts.sum(axis=1).tolist())): Counter({1: 1})}
-    for total in counts.sum(axis=0).tolist():
+    # As few rows as may be: ways are told apart by what they leave of each.
+    counts = min(counts, counts.T, key=len)
+    observed = math.prod(map(_arrangements, counts.T.tolist()))
+    # R counts tables whose probability exceeds the observed one by a relative 1e-7 as equally probable.
+    largest = observed * (10**7 + 1) // 10**7
+    rows, columns = counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist()
+    half = len(columns) // 2
+    extreme = 0
+    for left, begun in _ways(rows, columns[:half]).items():
+        (ended,) = _ways(left, columns[half:]).values()
+        weights = sorted(ended)
+        sums = [0, *accumulate(weight * ended[weight] for weight in weights)]
+        extreme += sum(weight * tables * sums[bisect_right(weights, largest // weight)] for weight, tables in begun.items())
+    # All tables together weigh as much as there are ways to divide the patients into rows.
+    return extreme / _arrangements(rows)
+
+
+def _ways(rows, columns):
+    """Every way of filling columns (their totals) from rows (what each still takes), counted by weight, the product of the columns' arrangements.
+
+    Returns
+    -------
+    dict of tuple to Counter
+        By what is left of each row, sorted, since the order of the rows does not matter to the columns to come: the number of ways of each weight.
+    """
+    reached = {tuple(sorted(rows)): Counter({1: 1})}
+    for total in columns:
         following = defaultdict(Counter)
         for left, ways in reached.items():
             for column in _columns(total, left):
@@ -129,10 +155,7 @@ def fisher_exact(counts):
                 for weight, tables in ways.items():
                     following[rest][weight * arrangements] += tables
         reached = following
-    (weights,) = reached.values()
-    # R counts tables whose probability exceeds the observed one by a relative 1e-7 as equally probable.
-    extreme = sum(weight * tables for weight, tables in weights.items() if weight * 10**7 <= observed * (10**7 + 1))
-    return extreme / sum(weight * tables for weight, tables in weights.items())
+    return reached
 
 
 def _columns(total, limits):

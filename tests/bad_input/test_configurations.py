@@ -110,6 +110,25 @@ def test_faulty_value_is_refused(key, value, said, config):
     assert "config/README.md explains each one" in str(fault.value)
 
 
+def test_every_fault_of_a_simulated_cohort_is_said(config):
+    config["simulation"]["cohorts"]["hibiscus"] |= {"reperfused": 25, "h3_perfusion": True, "followup_day": None}
+    config["simulation"]["cohorts"]["other"] = {**config["simulation"]["cohorts"]["iknow"], "reperfused": 7}
+    with pytest.raises(InputError) as fault:
+        check_config(config)
+    said = ("hibiscus.h3_perfusion must be true exactly", "hibiscus.followup_day must be null exactly", "hibiscus.reperfused: 25 of 24")
+    assert all(text in str(fault.value) for text in (*said, "add cohorts.other", "other.reperfused: 7 of 6"))
+
+
+def test_folds_are_filled_from_all_tested_cohorts(config):
+    config["simulation"]["cohorts"]["hibiscus"] |= {"patients": 8, "reperfused": 2}
+    config["simulation"]["cohorts"]["iknow"] |= {"patients": 12, "reperfused": 10}
+    config["cohorts"]["iknow"]["role"] = "test"
+    assert check_config(config) is None
+    config["simulation"]["cohorts"]["iknow"]["reperfused"] = 0
+    with pytest.raises(InputError, match="3 folds need at least 3 tested patients of each status, but 2 are reperfused"):
+        check_config(config)
+
+
 @pytest.mark.parametrize("name", COHORT_NAMES, ids=repr)
 def test_cohort_is_not_named_so_that_it_leaves_its_folder(name, config):
     config["cohorts"][name] = COHORT

@@ -130,11 +130,12 @@ def _cross_checks(config):
                 "dataset.path: a simulated dataset is written below results/, so that it overwrites nobody's data; or set dataset.simulated: false"
             )
         for name, cohort in config["simulation"]["cohorts"].items():
-            if name not in config["cohorts"]:
+            described = config["cohorts"].get(name)
+            if described is None:
                 faults.append(f"simulation.cohorts.{name}: not configured under cohorts; add cohorts.{name}")
-            elif (config["cohorts"][name]["reperfusion"] == "h3_perfusion") != cohort["h3_perfusion"]:
+            if described and (described["reperfusion"] == "h3_perfusion") != cohort["h3_perfusion"]:
                 faults.append(f"simulation.cohorts.{name}.h3_perfusion must be true exactly when cohorts.{name}.reperfusion is h3_perfusion")
-            elif (config["cohorts"][name]["final_lesion"] == "none") != (cohort["followup_day"] is None):
+            if described and (described["final_lesion"] == "none") != (cohort["followup_day"] is None):
                 faults.append(f"simulation.cohorts.{name}.followup_day must be null exactly when cohorts.{name}.final_lesion is none")
             if cohort["reperfused"] > cohort["patients"]:
                 faults.append(f"simulation.cohorts.{name}.reperfused: {cohort['reperfused']} of {cohort['patients']} patients")
@@ -157,11 +158,8 @@ def _cross_checks(config):
 
 def _fold_faults(config):
     """Too few simulated patients of a status for the folds."""
-    tested = [
-        cohort
-        for name, cohort in config["simulation"]["cohorts"].items()
-        if name in config["cohorts"] and config["cohorts"][name]["role"] == "test" and config["cohorts"][name]["reperfusion"] == "mtici"
-    ]
+    names = {name for name, cohort in config["cohorts"].items() if cohort["role"] == "test" and cohort["reperfusion"] != "none"}
+    tested = [cohort for name, cohort in config["simulation"]["cohorts"].items() if name in names]
     reperfused = sum(cohort["reperfused"] for cohort in tested)
     counts = {"reperfused": reperfused, "non-reperfused": sum(cohort["patients"] for cohort in tested) - reperfused}
     number = config["folds"]["number"]

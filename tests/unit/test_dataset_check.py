@@ -85,18 +85,24 @@ def test_given_maps_in_place_of_the_series(dataset, config):
     assert faults_of(dataset, config) == []
 
 
-def test_all_faults_are_reported_at_once_or_excluded(dataset, config, tmp_path):
+def test_all_faults_of_a_dataset_made_since_the_plan_are_reported_at_once(dataset, config, tmp_path):
     truncate(patient_files(dataset, "sub-01")["dsc"])
     patient_files(dataset, "sub-02")["final_lesion"].unlink()
     with pytest.raises(InputError) as fault:
-        report_dataset(dataset, config["cohorts"], "refuse", [], tmp_path / "faults.tsv")
+        report_dataset(dataset, config["cohorts"], None, tmp_path / "faults.tsv")
     assert (
         "2 faults" in str(fault.value)
         and "sub-01_ses-baseline_dsc" in str(fault.value)
         and "sub-02_ses-followup_label-lesion_mask" in str(fault.value)
     )
-    report_dataset(dataset, config["cohorts"], "exclude", [], tmp_path / "faults.tsv")
-    assert read_table(tmp_path / "faults.tsv")["participant_id"].tolist() == ["sub-01", "sub-02"]
+
+
+def test_faults_that_the_plan_found_are_written_as_they_are(dataset, config, tmp_path):
+    patient_files(dataset, "sub-02")["final_lesion"].unlink()
+    report_dataset(dataset, config["cohorts"], [("sub-01", "a.nii.gz", "no bolus", "replace it")], tmp_path / "faults.tsv")
+    assert read_table(tmp_path / "faults.tsv").to_numpy().tolist() == [["sub-01", "a.nii.gz", "no bolus", "replace it"]]
+    report_dataset(dataset, config["cohorts"], [], tmp_path / "faults.tsv")
+    assert read_table(tmp_path / "faults.tsv").empty
 
 
 @pytest.mark.parametrize("place", ["_opened", "ArrayProxy"])

@@ -155,7 +155,7 @@ with door(job):
     config["dataset"]["faults"] = "exclude"
     plan = Plan(config)
     assert list(plan.patients) == ["sub-01"]
-    assert plan.found_by_steps == [("sub-02", str(series), "no bolus", "replace the series")]
+    assert plan.faults == [("sub-02", str(series), "no bolus", "replace the series")]
 
 
 STEP = """
@@ -210,7 +210,7 @@ def other_training(path, config):
 def test_fault_of_an_image_made_here_holds_until_what_it_is_made_of_changes(change, holds, derived, config):
     fault_of_step(config, str(derived), str(derived))
     plan = Plan(config)
-    assert (list(plan.patients), plan.found_by_steps) == (["sub-01"], [("sub-02", str(derived), "the image is constant", "look at it")])
+    assert (list(plan.patients), plan.faults) == (["sub-01"], [("sub-02", str(derived), "the image is constant", "look at it")])
     change(derived, config)
     assert list(Plan(config).patients) == ["sub-01"] + ["sub-02"] * (not holds)
 

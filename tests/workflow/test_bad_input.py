@@ -1,5 +1,6 @@
 """What a user sees of bad input: snakemake ends with the fault and its mend, with no traceback and no output."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
+from finalinfarct.dataset.contract import patient_files
+from finalinfarct.dataset.images import sidecar_path
 from project import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "bad_input"))
@@ -70,6 +73,16 @@ def test_fault_of_an_image_made_here_goes_back_to_its_patient(snakemake, tmp_pat
     assert done.returncode != 0 and "1 fault" in done.stdout and found in done.stdout, done.stdout
     done = snakemake(tmp_path, "results/lesion_volumes.tsv", options=PLAN, config=given(dataset, "exclude"))
     assert done.returncode == 0 and "1 of 2 patients are left out" in done.stdout, done.stdout
+
+
+def test_tables_name_the_fault_of_a_left_out_patient_that_holds_now(snakemake, tmp_path, dataset):
+    side = sidecar_path(patient_files(dataset, "sub-02")["dsc"])
+    for times, found in (({}, "RepetitionTime is missing"), ({"RepetitionTime": 1500}, "RepetitionTime is 1500")):
+        side.write_text(json.dumps({"EchoTime": 0.04} | times), encoding="utf-8")
+        done = snakemake(tmp_path, "results/inclusion.tsv", config=given(dataset, "exclude"))
+        assert done.returncode == 0 and found in done.stdout, done.stdout
+        for table in ("dataset_check", "inclusion"):
+            assert found in (tmp_path / f"results/{table}.tsv").read_text(encoding="utf-8"), found
 
 
 def test_names_with_spaces_and_signs_are_only_names(snakemake, tmp_path, dataset):

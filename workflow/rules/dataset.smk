@@ -18,9 +18,7 @@ rule check_dataset:
     params:
         dataset=plan.folder,
         cohorts=plan.cohorts(),
-        participants=plan.participants_state(),
-        faults=config["dataset"]["faults"],
-        found_by_steps=plan.found_by_steps,
+        faults=plan.faults,
         code=plan.code("check_dataset.py"),
     message:
         "Checking the dataset"

@@ -4,6 +4,4 @@ from finalinfarct.dataset.check import report_dataset
 from finalinfarct.door import door
 
 with door(snakemake):
-    report_dataset(
-        snakemake.params.dataset, snakemake.params.cohorts, snakemake.params.faults, snakemake.params.found_by_steps, snakemake.output.faults
-    )
+    report_dataset(snakemake.params.dataset, snakemake.params.cohorts, snakemake.params.faults, snakemake.output.faults)

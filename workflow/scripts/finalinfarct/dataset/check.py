@@ -279,13 +279,8 @@ def report_faults(faults, limit=200):
     return "\n".join([*lines, ""])
 
 
-def write_faults(faults, path):
-    """Write the faults as a table with columns participant_id, file, found, mend (no row: no fault)."""
-    write_table(pd.DataFrame(faults, columns=Fault._fields), path)
-
-
-def report_dataset(root, cohorts, on_fault, found_by_steps, output):
-    """Check a dataset and write its faults as a table.
+def report_dataset(root, cohorts, faults, output):
+    """Write the faults of a dataset as a table with columns participant_id, file, found, mend (no row: no fault).
 
     Parameters
     ----------
@@ -293,19 +288,16 @@ def report_dataset(root, cohorts, on_fault, found_by_steps, output):
         Folder of the BIDS dataset.
     cohorts : dict
         The configured cohorts.
-    on_fault : str
-        ``refuse`` or ``exclude``, as configured.
-    found_by_steps : list of tuple
-        Faults that earlier runs met when they read the voxels: the fields of ``Fault``.
+    faults : list of tuple or None
+        What the plan found, the fields of ``Fault``; None: the dataset was made since, and is checked now.
     output : str or Path
         Table of the faults, TSV.
 
     Raises
     ------
     InputError
-        With ``refuse``, when there are faults: lists them all.
+        A dataset that is checked now has faults: lists them all.
     """
-    faults = check_dataset(root, cohorts)[1] + list(map(Fault._make, found_by_steps))
-    if faults and on_fault == "refuse":
-        raise InputError(root, report_faults(faults), "mend these files, or set dataset.faults to exclude")
-    write_faults(faults, output)
+    if faults is None and (faults := check_dataset(root, cohorts)[1]):
+        raise InputError(root, report_faults(faults), "remove these files, so that the workflow makes them again")
+    write_table(pd.DataFrame(faults, columns=Fault._fields), output)

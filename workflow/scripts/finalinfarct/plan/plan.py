@@ -56,8 +56,9 @@ class Plan:
         Model families.
     folds : list of int
         Numbers of the folds, from 1.
-    found_by_steps : list of tuple
-        Faults of patients' images that earlier runs met when they read the voxels.
+    faults : list of tuple or None
+        Faults of the dataset, found by its check and by steps of earlier runs, each (participant_id, file, found, mend); None of the simulated
+        cohort, which is made later.
     networks : dict of str to list of Network
         The trained networks that predict new patients, by training set; empty where there is no such patient.
 
@@ -76,7 +77,7 @@ class Plan:
         # Simulated here, or found as such: what is made of it must say so.
         self.of_simulation = self.simulated or made_by_simulation(self.root)
         self._begin = time.time()
-        self.found_by_steps = []
+        self.faults = None
         self.patients = self._simulated_patients() if self.simulated else self._given_patients(announce)
         self.families = model_families()
         self.folds = list(range(1, config["folds"]["number"] + 1))
@@ -116,8 +117,9 @@ class Plan:
         patients, faults = check_dataset(self.root, self.config["cohorts"], CheckMemory(code_hash("check_dataset.py")))
         # Before any is left out: what a run is for must not hang on faults.
         self._listed_cohorts = set(patients.values())
-        self.found_by_steps = remembered_faults(self.root, patients, door_hashes, image_settings(self.config))
-        faults += map(Fault._make, self.found_by_steps)
+        faults += map(Fault._make, remembered_faults(self.root, patients, door_hashes, image_settings(self.config)))
+        # As plain tuples, which a door can read before it knows this package.
+        self.faults = [tuple(fault) for fault in faults]
         if faults:
             whole = [fault for fault in faults if not fault.participant_id]
             if whole or self.config["dataset"]["faults"] == "refuse":

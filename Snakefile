@@ -63,8 +63,10 @@ rule all:
 
 
 onstart:
-    if fault := plan.unwritable_results():
-        raise WorkflowError(fault)
+    try:
+        plan.start()
+    except (InputError, OSError) as fault:
+        raise WorkflowError(str(fault)) from None
 
 
 onsuccess:

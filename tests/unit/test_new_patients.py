@@ -410,10 +410,10 @@ def test_left_out_new_patients_leave_no_training_behind(config, dataset):
     new_dataset(config, dataset, hibiscus="new", iknow="none")
     config["dataset"]["faults"] = "exclude"
     with pytest.raises(InputError, match="no new patient is left"):
-        Plan(config, announce=False)
+        Plan(config)
     config["cohorts"]["iknow"] |= {"role": "training", "reperfusion": "h3_perfusion"}
     with pytest.raises(InputError, match="patients of role new beside patients to train on or test"):
-        Plan(config, announce=False)
+        Plan(config)
 
 
 def test_networks_must_be_given_and_lie_elsewhere(config, dataset, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 from finalinfarct.dataset.contract import patient_files
 from finalinfarct.dataset.description import write_description
 from finalinfarct.dataset.images import sidecar_path, write_image
+from finalinfarct.dataset.memory import image_settings, remember_fault
 from finalinfarct.errors import InputError
 from finalinfarct.learning.families import model_families
 from finalinfarct.plan import code
@@ -185,6 +186,32 @@ def test_faults_refuse_or_exclude(dataset, config):
         Plan(config)
     config["dataset"]["faults"] = "exclude"
     assert list(Plan(config).patients) == ["sub-02"]
+
+
+def test_process_of_a_job_goes_by_what_the_command_found(dataset, config, tmp_path, monkeypatch):
+    """A fault that a step keeps while jobs run ends no other patient's job, and a patient who was left out stays so."""
+    monkeypatch.chdir(tmp_path)
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    Plan(config).start()
+
+    def keep(name):
+        fault = InputError(patient_files(dataset, name)["dsc"], "no bolus", "replace it")
+        remember_fault(dataset, name, "perfusion", [code.code_hash("perfusion.py")], fault, image_settings(config))
+
+    keep("sub-01")
+    assert list(Plan(config, main=False).patients) == ["sub-01", "sub-02"]
+    with pytest.raises(InputError, match="no bolus"):
+        Plan(config)
+    config["dataset"]["faults"] = "exclude"
+    plan = Plan(config)
+    plan.start()
+    keep("sub-02")
+    job = Plan(config, main=False)
+    assert list(job.patients) == list(plan.patients) == ["sub-02"] and job.cohorts() == plan.cohorts()
+    # The same as a param of a rule, so that nothing is made again.
+    assert repr(job.faults) == repr(plan.faults) and len(job.faults) == 1
+    with pytest.raises(InputError, match="no patient is left"):
+        Plan(config)
 
 
 def test_bet_is_refused_without_fsl(config, monkeypatch, tmp_path):

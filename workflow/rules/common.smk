@@ -12,7 +12,7 @@ from finalinfarct.plan.plan import Plan
 try:
     check_command(sys.argv if workflow.is_main_process else [])
     check_unique_keys(workflow.configfiles)
-    plan = Plan(config, announce=workflow.is_main_process)
+    plan = Plan(config, main=workflow.is_main_process)
 except InputError as fault:
     raise WorkflowError(str(fault)) from None
 

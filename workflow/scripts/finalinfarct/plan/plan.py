@@ -1,5 +1,6 @@
 """The lists that the rules need, known when the DAG is built: patients, their images, transforms and model families."""
 
+import json
 import logging
 import os
 import time
@@ -10,7 +11,7 @@ from tempfile import TemporaryFile
 from finalinfarct.dataset.check import Fault, check_dataset, report_faults
 from finalinfarct.dataset.contract import PARTICIPANT_COLUMNS, patient_files
 from finalinfarct.dataset.description import made_by_simulation
-from finalinfarct.dataset.files import sha256, unwritable
+from finalinfarct.dataset.files import sha256, unwritable, write_text
 from finalinfarct.dataset.images import sidecar_path
 from finalinfarct.dataset.inclusion import reperfusion_status
 from finalinfarct.dataset.memory import CheckMemory, image_settings, remembered_faults, state_of
@@ -24,6 +25,8 @@ from finalinfarct.plan.code import analysis_sources, code_hash, door_hashes
 from finalinfarct.plan.config import check_config
 from finalinfarct.simulation.naming import participant_ids
 
+# What the user's command found in the dataset, for the processes of a cluster's jobs.
+FOUND = Path(".snakemake") / "dataset_found.json"
 SIMULATED_FILES = {"dwi", "bval", "flair", "dsc", "followup_flair", "final_lesion", "dwi_lesion"}
 SIMULATED_H3_FILES = {"h3_dsc"}
 SIMULATED_OUTCOME_FILES = {"followup_flair", "final_lesion"}
@@ -45,8 +48,9 @@ class Plan:
     ----------
     config : dict
         The merged configuration.
-    announce : bool
-        Whether to say which patients are left out: once, not in the process of every job.
+    main : bool
+        Whether this is the process of the user's command, which looks at the dataset and says which patients are left out. The process of a
+        cluster's job goes by what that one found: it must take no other patients, and what is found while jobs run must not end those of others.
 
     Attributes
     ----------
@@ -68,7 +72,7 @@ class Plan:
         Faults of the configuration, of the dataset (all at once), of the networks for new patients, or FSL asked for and not installed.
     """
 
-    def __init__(self, config, announce=True):
+    def __init__(self, config, main=True):
         check_config(config)
         check_method(config["images"]["brain_mask"])
         self.config = config
@@ -78,7 +82,7 @@ class Plan:
         self.of_simulation = self.simulated or made_by_simulation(self.root)
         self._begin = time.time()
         self.faults = None
-        self.patients = self._simulated_patients() if self.simulated else self._given_patients(announce)
+        self.patients = self._simulated_patients() if self.simulated else self._given_patients(main)
         self.families = model_families()
         self.folds = list(range(1, config["folds"]["number"] + 1))
         self.code = code_hash
@@ -90,12 +94,12 @@ class Plan:
 
     def _simulated_patients(self):
         patients = {name: cohort for cohort, names in participant_ids(self.config["simulation"]).items() for name in names}
-        self._listed_cohorts = set(patients.values())
+        self._listed = patients
         return patients
 
     def _networks_for_new_patients(self):
         """The networks that predict the new patients, or none where the dataset has no such patients."""
-        roles = {self.config["cohorts"][cohort]["role"] for cohort in self._listed_cohorts}
+        roles = {cohort["role"] for cohort in self.cohorts().values()}
         if "new" not in roles:
             return {}
         if roles & {"test", "training"}:
@@ -113,25 +117,32 @@ class Plan:
             raise InputError(Path("results").resolve(), "the results of a training, where this run would write", advice)
         return find_networks(folder, self.shown_families(), self.preparation("new"), new)
 
-    def _given_patients(self, announce):
+    def _look_at_dataset(self):
+        """Cohort of every patient by name, and the faults of the dataset, as plain tuples, which a door can read before it knows this package."""
         patients, faults = check_dataset(self.root, self.config["cohorts"], CheckMemory(code_hash("check_dataset.py")))
-        # Before any is left out: what a run is for must not hang on faults.
-        self._listed_cohorts = set(patients.values())
-        faults += map(Fault._make, remembered_faults(self.root, patients, door_hashes, image_settings(self.config)))
-        # As plain tuples, which a door can read before it knows this package.
-        self.faults = [tuple(fault) for fault in faults]
+        kept = remembered_faults(self.root, patients, door_hashes, image_settings(self.config))
+        return patients, [tuple(fault) for fault in [*faults, *kept]]
+
+    def _given_patients(self, main):
+        if main or not FOUND.exists():
+            self._listed, self.faults = self._look_at_dataset()
+        else:
+            self._listed, faults = json.loads(FOUND.read_text(encoding="utf-8"))
+            self.faults = [tuple(fault) for fault in faults]
+        # Whom a run is for must not hang on faults: the patients are listed before any is left out.
+        patients, faults = self._listed, [Fault(*fault) for fault in self.faults]
         if faults:
             whole = [fault for fault in faults if not fault.participant_id]
             if whole or self.config["dataset"]["faults"] == "refuse":
                 advice = "mend these files" + ("" if whole else ", or set dataset.faults to exclude to leave these patients out")
                 raise InputError(self.root, report_faults(faults), advice)
             spoiled = {fault.participant_id for fault in faults}
-            if announce:
+            if main:
                 logging.getLogger(__name__).warning("%d of %d patients are left out: %s", len(spoiled), len(patients), report_faults(faults))
             patients = {name: cohort for name, cohort in patients.items() if name not in spoiled}
         if not patients:
             raise InputError(self.root, "no patient is left", "mend the dataset")
-        if announce:
+        if main:
             self._warn_of_few(patients)
         return patients
 
@@ -154,7 +165,7 @@ class Plan:
 
     def cohorts(self):
         """Return the configuration of the cohorts that have patients: a key of another one changes nothing."""
-        return {name: cohort for name, cohort in self.config["cohorts"].items() if name in self._listed_cohorts}
+        return {name: cohort for name, cohort in self.config["cohorts"].items() if name in self._listed.values()}
 
     def cohort(self, participant):
         """Return the configuration of a patient's cohort."""
@@ -403,15 +414,22 @@ class Plan:
         folders = {name: "results/predictions/" + "/".join(family) for name, family in self.shown_families().items()}
         return {**folders, "mismatch": "results/predictions/mismatch"}
 
-    def unwritable_results(self):
-        """Return what to say where ``results`` may not be written to, or None; snakemake alone would end in a traceback."""
+    def start(self):
+        """Keep what was found in the dataset for the processes of a cluster's jobs; called when a run starts, not when one is only planned.
+
+        Raises
+        ------
+        InputError or OSError
+            That or ``results`` cannot be written; snakemake alone would end in a traceback.
+        """
         folder = Path("results")
         try:
             if folder.exists():
                 TemporaryFile(dir=folder).close()
         except OSError as fault:
-            return str(unwritable(fault, folder) or fault)
-        return None
+            raise (unwritable(fault, folder) or fault) from None
+        if not self.simulated:
+            write_text(FOUND, json.dumps([self._listed, self.faults]))
 
     def closing_words(self):
         """Return what a finished run prints: tables 2 and 3 of this run, where all tables are, and the page beside the paper, if it made them."""

@@ -224,6 +224,7 @@ def test_bet_is_refused_without_fsl(config, monkeypatch, tmp_path):
     config["images"]["brain_mask"] = "bet"
     with pytest.raises(InputError, match="set FSLDIR"):
         Plan(config)
+    assert Plan(config, environments=True).patients
     monkeypatch.setenv("FSLDIR", str(tmp_path))
     assert Plan(config).patients
 

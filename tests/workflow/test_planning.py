@@ -84,6 +84,9 @@ def test_bet_without_fsl(snakemake, tmp_path, monkeypatch):
     monkeypatch.delenv("FSLDIR", raising=False)
     done = snakemake(tmp_path, options=PLAN, config={"images": {"brain_mask": "bet"}})
     assert refused(done, "FSL", "median_otsu")
+    # Where each rule has an environment of its own, FSL is looked for there, by the job. Without conda here snakemake ends, but after the plan.
+    done = snakemake(tmp_path, options=(*PLAN, "--sdm", "conda"), config={"images": {"brain_mask": "bet"}})
+    assert "Building DAG" in done.stdout and "FSL" not in done.stdout, done.stdout
 
 
 def given(dataset, faults="refuse"):

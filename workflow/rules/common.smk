@@ -2,6 +2,8 @@
 
 import sys
 
+from snakemake.settings.types import DeploymentMethod
+
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
 from finalinfarct.errors import InputError
@@ -12,7 +14,8 @@ from finalinfarct.plan.plan import Plan
 try:
     check_command(sys.argv if workflow.is_main_process else [])
     check_unique_keys(workflow.configfiles)
-    plan = Plan(config, main=workflow.is_main_process)
+    environments = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    plan = Plan(config, workflow.is_main_process, environments)
 except InputError as fault:
     raise WorkflowError(str(fault)) from None
 

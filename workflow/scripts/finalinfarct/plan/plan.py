@@ -51,6 +51,8 @@ class Plan:
     main : bool
         Whether this is the process of the user's command, which looks at the dataset and says which patients are left out. The process of a
         cluster's job goes by what that one found: it must take no other patients, and what is found while jobs run must not end those of others.
+    environments : bool
+        Whether jobs run in conda environments of their own, so that what is installed there cannot be looked for here.
 
     Attributes
     ----------
@@ -72,9 +74,10 @@ class Plan:
         Faults of the configuration, of the dataset (all at once), of the networks for new patients, or FSL asked for and not installed.
     """
 
-    def __init__(self, config, main=True):
+    def __init__(self, config, main=True, environments=False):
         check_config(config)
-        check_method(config["images"]["brain_mask"])
+        if not environments:
+            check_method(config["images"]["brain_mask"])
         self.config = config
         self.simulated = config["dataset"]["simulated"]
         self.root = Path(os.path.expanduser(config["dataset"]["path"]))

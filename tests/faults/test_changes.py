@@ -51,7 +51,7 @@ def test_replaced_image_makes_its_dependants_again(given):
         *(f"{folder}_ses-baseline_{name}".format("maps") for name in ("aif.tsv", "label-AIF_mask.nii.gz", "perfusion.json")),
         *(f"{folder}_{name}_xfm.h5".format("registration") for name in ("from-dsc_to-reference", "from-reference_to-dsc")),
         *(f"{space}{name}.nii.gz" for name in ("perfref", "Tmax", "CBF", "CBV")),
-        *(f"{space}desc-normalised_{name}.nii.gz" for name in ("Tmax", "CBF", "CBV")),
+        *(f"{space}desc-{kind}_{name}.nii.gz" for kind in ("linear", "normalised") for name in ("Tmax", "CBF", "CBV")),
         *(f"results/quality/{REPLACED}.{ending}" for ending in ("json", "html", "png")),
     }
     assert own == expected

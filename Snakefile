@@ -48,6 +48,8 @@ else:
         *collect("results/figures/{figure}.{ending}", figure=FIGURES, ending=["svg", "png"]),
         *(f"{FAMILY}/model_card.md".format(**family._asdict()) for family in plan.families),
     ]
+    if not plan.with_role("test"):
+        wanted = []
 
 
 rule all:

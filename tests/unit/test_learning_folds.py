@@ -69,6 +69,8 @@ def test_excluded_patients_and_patients_without_role_stand_nowhere():
 def test_too_few_patients_are_refused_with_a_mend():
     with pytest.raises(InputError, match=r"2 nonreperfused test patients are too few for 3 folds.*at most 2"):
         make_folds(table(9, 2, 9), 3, 1)
+    with pytest.raises(InputError, match=r"1 nonreperfused test patients.*Mend: include more"):
+        make_folds(table(9, 1, 9), 3, 1)
     with pytest.raises(InputError, match=r"training set 'nonreperfused' of fold 1.*1 patients"):
         make_folds(table(9, 2, 0), 2, 1)
 

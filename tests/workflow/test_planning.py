@@ -38,6 +38,14 @@ def test_paper_plan(snakemake, tmp_path):
     assert (counts["train"], counts["simulate_patient"], counts["reperfusion"], counts["brain_mask"]) == (70, 109, 17, 109)
 
 
+def test_without_a_tested_patient_images_and_quality_pages_are_made(snakemake, tmp_path):
+    done = snakemake(tmp_path, options=PLAN, overlays=(), config={"cohorts": {"hibiscus": {"role": "training"}}})
+    counts = jobs(done.stdout)
+    assert done.returncode == 0 and "no patient has role test" in done.stdout, done.stdout
+    assert (counts["quality"], counts["inclusion"]) == (30, 1)
+    assert not {"normalise_perfusion", "folds", "train", "table"} & set(counts)
+
+
 def test_one_table_needs_only_its_own_models(snakemake, tmp_path):
     done = snakemake(tmp_path, "results/table3.csv", options=PLAN, overlays=())
     assert done.returncode == 0, done.stdout

@@ -94,6 +94,9 @@ class Plan:
         self.files = cache(partial(patient_files, self.root))
         self.networks = self._networks_for_new_patients()
         self._positions = {name: number for number, name in enumerate(self.patients, start=1)}
+        if main and not self.with_role("test", "new"):
+            text = "no patient has role test, so nothing can be trained: without targets of your own only images and quality pages are made"
+            logging.getLogger(__name__).warning(text)
 
     def _simulated_patients(self):
         patients = {name: cohort for cohort, names in participant_ids(self.config["simulation"]).items() for name in names}

@@ -1,5 +1,13 @@
 """The mismatch model, metrics of every prediction, responders, lesion volumes and the agreement of diffusion and final lesion."""
 
+# By name: the images of tested patients that predictions are evaluated with.
+EVALUATED_IMAGES = {"final_lesion": FINAL_LESION, "diffusion_lesion": DIFFUSION_LESION, "tmax": TMAX, "brain_mask": BRAIN_MASK}
+EVALUATED = {
+    "inclusion": "results/inclusion.tsv",
+    "folds": "results/folds.json",
+    **{name: collect(pattern, participant=plan.with_role("test")) for name, pattern in EVALUATED_IMAGES.items()},
+}
+
 
 rule mismatch:
     input:
@@ -27,13 +35,8 @@ rule mismatch:
 
 rule evaluate:
     input:
+        **EVALUATED,
         predictions=PREDICTED,
-        inclusion="results/inclusion.tsv",
-        folds="results/folds.json",
-        final_lesion=collect(FINAL_LESION, participant=plan.with_role("test")),
-        diffusion_lesion=collect(DIFFUSION_LESION, participant=plan.with_role("test")),
-        tmax=collect(TMAX, participant=plan.with_role("test")),
-        brain_mask=collect(BRAIN_MASK, participant=plan.with_role("test")),
     output:
         metrics="results/metrics/{fusion}/{inputs}/{training_set}.tsv",
     log:
@@ -43,7 +46,7 @@ rule evaluate:
     conda:
         "../../envs/analysis.yaml"
     params:
-        patterns={"final_lesion": FINAL_LESION, "diffusion_lesion": DIFFUSION_LESION, "tmax": TMAX, "brain_mask": BRAIN_MASK},
+        patterns=EVALUATED_IMAGES,
         seed=config["evaluation"]["auc_seed"],
         code=plan.code("evaluate.py"),
     message:
@@ -54,13 +57,8 @@ rule evaluate:
 
 use rule evaluate as evaluate_mismatch with:
     input:
+        **EVALUATED,
         predictions="results/predictions/mismatch",
-        inclusion="results/inclusion.tsv",
-        folds="results/folds.json",
-        final_lesion=collect(FINAL_LESION, participant=plan.with_role("test")),
-        diffusion_lesion=collect(DIFFUSION_LESION, participant=plan.with_role("test")),
-        tmax=collect(TMAX, participant=plan.with_role("test")),
-        brain_mask=collect(BRAIN_MASK, participant=plan.with_role("test")),
     output:
         metrics="results/metrics/mismatch.tsv",
     log:

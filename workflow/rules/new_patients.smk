@@ -23,13 +23,9 @@ use rule lesions as diffusion_lesion_mask with:
 
 rule predict_new_patient:
     input:
+        **{name: NORMALISED.replace("{image}", name) for name in INPUTS},
         weights=[str(network.folder / "model.weights.h5") for networks in plan.networks.values() for network in networks],
         records=[str(network.folder / "environment.json") for networks in plan.networks.values() for network in networks],
-        DWI=NORMALISED.replace("{image}", "DWI"),
-        ADC=NORMALISED.replace("{image}", "ADC"),
-        Tmax=NORMALISED.replace("{image}", "Tmax"),
-        CBF=NORMALISED.replace("{image}", "CBF"),
-        CBV=NORMALISED.replace("{image}", "CBV"),
     output:
         reperfused=f"{NEW}reperfused_mask.nii.gz",
         nonreperfused=f"{NEW}nonreperfused_mask.nii.gz",

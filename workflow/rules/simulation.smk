@@ -65,11 +65,7 @@ use rule simulate_patient as simulate_new_patient with:
     wildcard_constraints:
         participant=plan.outcome_pattern(known=False),
     params:
-        settings=config["simulation"],
-        dataset=plan.folder,
         sessions=["baseline"],
-        position=plan.position,
-        code=plan.code("simulate_patient.py"),
     message:
         "Simulating {wildcards.participant}, without outcome (patient {params.position})"
 
@@ -81,10 +77,6 @@ use rule simulate_patient as simulate_h3 with:
     log:
         "logs/simulation/{participant}_h3.log",
     params:
-        settings=config["simulation"],
-        dataset=plan.folder,
         sessions=["h3"],
-        position=plan.position,
-        code=plan.code("simulate_patient.py"),
     message:
         "Simulating the H3 perfusion of {wildcards.participant} (patient {params.position})"

@@ -28,6 +28,8 @@ from finalinfarct.reporting.own_status import read_own_status
 from finalinfarct.reporting.panels import largest_lesion_slice, read_volume
 
 INPUTS = "DWI-ADC-Tmax-CBF-CBV"
+# How the status of each cohort is known.
+SOURCES = {"hospital": "mtici", "other": "h3_perfusion"}
 # participant_id: status, DSC of the own network, of the other network, of the mismatch model.
 COHORT = {
     "sub-n1": ("nonreperfused", 0.50, 0.30, 0.40),
@@ -167,17 +169,24 @@ def test_own_status_refuses_tables_that_cannot_be_compared(metrics, tmp_path):
 def test_cohorts_are_counted_with_their_reasons():
     rows = [(f"sub-{number}", "one", "test", "3", np.nan, None, False, "b" if number < 2 else "a") for number in range(5)]
     rows += [("sub-6", "one", "test", "3", np.nan, "reperfused", True, None), ("sub-7", "two", "training", None, 0.1, "nonreperfused", True, None)]
-    one, two = count_cohorts(pd.DataFrame(rows, columns=INCLUSION_COLUMNS))
+    one, two = count_cohorts(pd.DataFrame(rows, columns=INCLUSION_COLUMNS), {"one": "mtici", "two": "h3_perfusion"})
     assert (one.total, one.excluded, one.included) == (6, {"a": 3, "b": 2}, {"reperfused": 1, "nonreperfused": 0})
     assert list(one.excluded) == ["a", "b"]
     assert (two.total, two.excluded, two.role, two.rules) == (1, {}, "training", ("ratio ≥ 0.5", "ratio < 0.5"))
     assert one.rules == ("mTICI 2b, 2c, 3", "mTICI 0, 1, 2a")
 
 
+def test_rule_of_the_status_is_that_of_the_cohort_whatever_was_found():
+    """A cohort with H3 perfusion all of whose ratios are undefined, and one whose images are prepared only."""
+    rows = [("sub-1", "late", "test", None, np.nan, None, False, "undefined"), ("sub-2", "images", "none", None, np.nan, None, False, "role none")]
+    late, images = count_cohorts(pd.DataFrame(rows, columns=INCLUSION_COLUMNS), {"late": "h3_perfusion", "images": "none"})
+    assert late.rules == ("ratio ≥ 0.5", "ratio < 0.5") and images.rules == ("status unknown", "status unknown")
+
+
 def test_rare_reasons_are_counted_together():
     reasons = ["common"] * 3 + [f"reason {number:02d}" for number in range(20)]
     rows = [(f"sub-{number}", "one", "test", "3", np.nan, None, False, reason) for number, reason in enumerate(reasons)]
-    (cohort,) = count_cohorts(pd.DataFrame(rows, columns=INCLUSION_COLUMNS))
+    (cohort,) = count_cohorts(pd.DataFrame(rows, columns=INCLUSION_COLUMNS), {"one": "mtici"})
     assert len(cohort.excluded) == REASONS_SHOWN and sum(cohort.excluded.values()) == len(reasons)
     others = 20 - (REASONS_SHOWN - 2)
     assert list(cohort.excluded.items())[-1] == (f"{others} other reasons (inclusion.tsv)", others)
@@ -199,25 +208,26 @@ def test_who_trains_and_tests_a_model(role, status, model, trains, tests):
 
 
 def test_figure1(inclusion, tmp_path):
-    words = twice(lambda *files: draw_inclusion(inclusion, True, *files), tmp_path)
+    words = twice(lambda *files: draw_inclusion(inclusion, SOURCES, True, *files), tmp_path)
     assert {"hospital", "6 patients", "5 included", "Excluded: 1", "1: the mask is empty", "3 reperfused", "other", SIMULATED} <= set(words)
     # Trained on 6 and 3 and 3 patients; each tested by the 5 of the hospital.
     assert [word for word in words if word.startswith("trained")] == ["trained: 6", "trained: 3", "trained: 3"]
     assert [word for word in words if word.startswith("tested")] == ["tested: 5"] * 3
     assert width_mm(tmp_path / "1.svg") == pytest.approx(190, abs=0.1)
-    assert SIMULATED not in twice(lambda *files: draw_inclusion(inclusion, False, *files), tmp_path)
+    assert SIMULATED not in twice(lambda *files: draw_inclusion(inclusion, SOURCES, False, *files), tmp_path)
 
 
 def test_figure1_grows_with_cohorts_and_reasons(inclusion, tmp_path):
     def height(path):
         return float(re.search(r'<svg[^>]* height="([0-9.]+)pt"', path.read_text(encoding="utf-8")).group(1))
 
-    draw_inclusion(inclusion, False, tmp_path / "few.svg", tmp_path / "few.png")
+    draw_inclusion(inclusion, SOURCES, False, tmp_path / "few.svg", tmp_path / "few.png")
     table = pd.read_csv(inclusion, sep="\t", keep_default_na=False)
     long = "a reason of many words that no box of this figure could hold in a single line of small type, whatever its width"
     more = [table.assign(cohort=f"cohort {number}", reason=[f"{long} {row}" for row in range(len(table))], included="no") for number in range(5)]
     write_table(pd.concat([table, *more]), tmp_path / "many.tsv")
-    words = twice(lambda *files: draw_inclusion(tmp_path / "many.tsv", False, *files), tmp_path)
+    sources = SOURCES | {f"cohort {number}": "none" for number in range(5)}
+    words = twice(lambda *files: draw_inclusion(tmp_path / "many.tsv", sources, False, *files), tmp_path)
     assert height(tmp_path / "1.svg") > 3 * height(tmp_path / "few.svg")
     assert {f"cohort {number}" for number in range(5)} <= set(words)
     assert not any(long in word for word in words) and "Excluded: 7" in words

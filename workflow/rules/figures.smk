@@ -53,6 +53,7 @@ rule figure1:
     conda:
         "../../envs/analysis.yaml"
     params:
+        reperfusion={name: cohort["reperfusion"] for name, cohort in plan.cohorts().items()},
         simulated=plan.of_simulation,
         code=plan.code("figure1.py"),
     message:

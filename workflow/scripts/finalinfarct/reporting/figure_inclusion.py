@@ -29,6 +29,12 @@ LINE_MM, PADDING_MM, GAP_MM, HEAD_MM, FOOT_MM = 2.9, 1.8, 4.0, 14.0, 17.0
 ROWS_MM = 21.0
 CHARACTERS_PER_MM = 0.80
 REASONS_SHOWN = 6
+# By the cohort's source of the status: the rule of each status.
+RULES = {
+    "mtici": (f"mTICI {', '.join(REPERFUSED_MTICI)}", f"mTICI {', '.join(NOT_REPERFUSED_MTICI)}"),
+    "h3_perfusion": (f"ratio ≥ {REPERFUSED_RATIO}", f"ratio < {REPERFUSED_RATIO}"),
+    "none": ("status unknown", "status unknown"),
+}
 
 
 class Cohort(NamedTuple):
@@ -42,13 +48,15 @@ class Cohort(NamedTuple):
     rules: tuple
 
 
-def count_cohorts(table):
+def count_cohorts(table, reperfusion):
     """Count the patients of each cohort.
 
     Parameters
     ----------
     table : pandas.DataFrame
         As ``read_inclusion`` returns it.
+    reperfusion : dict of str to str
+        Source of the status by cohort, as configured: a key of ``RULES``.
 
     Returns
     -------
@@ -63,11 +71,9 @@ def count_cohorts(table):
             others = list(excluded)[REASONS_SHOWN - 1 :]
             excluded[f"{len(others)} other reasons (inclusion.tsv)"] = sum(excluded.pop(reason) for reason in others)
         included = patients.loc[patients["included"], "status"].value_counts()
-        by_ratio = patients["reperfusion_ratio"].notna().any()
-        scores = (f"mTICI {', '.join(REPERFUSED_MTICI)}", f"mTICI {', '.join(NOT_REPERFUSED_MTICI)}")
-        rules = (f"ratio ≥ {REPERFUSED_RATIO}", f"ratio < {REPERFUSED_RATIO}") if by_ratio else scores
         counts = {status: int(included.get(status, 0)) for status in STATUS_LABELS}
-        cohorts.append(Cohort(name, len(patients), {reason: int(n) for reason, n in excluded.items()}, counts, patients["role"].iloc[0], rules))
+        excluded = {reason: int(n) for reason, n in excluded.items()}
+        cohorts.append(Cohort(name, len(patients), excluded, counts, patients["role"].iloc[0], RULES[reperfusion[name]]))
     return cohorts
 
 
@@ -79,19 +85,21 @@ def model_use(role, status, model):
     return role in ("test", "training") and model in ("general", status), role == "test"
 
 
-def draw_inclusion(inclusion, simulated, svg, png):
+def draw_inclusion(inclusion, reperfusion, simulated, svg, png):
     """Draw the flow of patients: a block of rows for each cohort, from left to right, and a column for each model.
 
     Parameters
     ----------
     inclusion : str or Path
         results/inclusion.tsv.
+    reperfusion : dict of str to str
+        As for ``count_cohorts``.
     simulated : bool
         Whether the figure says that the cohort is simulated.
     svg, png : str or Path
         The figure, 190 mm wide; its height grows with the cohorts and the reasons.
     """
-    cohorts = count_cohorts(read_inclusion(inclusion))
+    cohorts = count_cohorts(read_inclusion(inclusion), reperfusion)
     reasons = [_reason_lines(cohort) for cohort in cohorts]
     heights = [ROWS_MM + (_reasons_height(lines) if lines else 0.0) for lines in reasons]
     height = HEAD_MM + sum(heights) + GAP_MM * len(cohorts) + FOOT_MM

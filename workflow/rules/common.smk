@@ -7,8 +7,8 @@ from snakemake.settings.types import DeploymentMethod
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
 from finalinfarct.errors import InputError
-from finalinfarct.plan.config import check_command, check_unique_keys
 from finalinfarct.learning.families import FULL, INPUTS, STATUSES, TRAINING_SETS
+from finalinfarct.plan.config import check_command, check_unique_keys
 from finalinfarct.plan.plan import Plan
 
 try:

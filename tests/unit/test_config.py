@@ -45,12 +45,14 @@ def test_shipped_configurations_are_valid(config, overlay):
     assert check_config(config) is None
 
 
-def test_every_key_has_a_description_and_stands_in_the_readme():
+def test_every_key_has_a_description_and_stands_in_the_readme_as_every_overlay_does():
     readme = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `([^`]+)` \|", readme, flags=re.M))
     keys = dict(leaves(load_schema()))
     assert all(value["description"] for value in keys.values())
     assert set(keys) <= documented
+    overlays = {path.name for path in (ROOT / "config").glob("*.yaml")} - {"config.yaml"}
+    assert overlays <= documented
 
 
 def test_all_faults_at_once(config):

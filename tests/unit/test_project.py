@@ -1,4 +1,4 @@
-"""One truth per version: the pins of the conda environments are those of the lock file, and so are those of pyproject.toml."""
+"""One truth per version: the pins of the conda environments are those of the lock file, and so are those of pyproject.toml; none is idle."""
 
 import re
 import tomllib
@@ -6,9 +6,13 @@ import tomllib
 import pytest
 import yaml
 
+from finalinfarct.plan.code import source_files
 from project import ROOT
 
 LOCKED = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), flags=re.M))
+
+ENVIRONMENTS = pytest.mark.parametrize("environment", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
+MODULES = {"antspyx": "ants", "fslpy": "fsl", "scikit-learn": "sklearn"}
 
 
 def pins(lines):
@@ -17,11 +21,26 @@ def pins(lines):
         yield name.lower(), version
 
 
-@pytest.mark.parametrize("environment", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
-def test_conda_environments_have_the_locked_versions(environment):
+def pinned(environment):
+    """Versions of the packages of a conda environment that come from PyPI."""
     dependencies = yaml.safe_load(environment.read_text(encoding="utf-8"))["dependencies"]
     (packages,) = [entry["pip"] for entry in dependencies if isinstance(entry, dict)]
-    assert {name: version for name, version in pins(packages)} == {name: LOCKED[name] for name, _ in pins(packages)}
+    return dict(pins(packages))
+
+
+@ENVIRONMENTS
+def test_conda_environments_have_the_locked_versions(environment):
+    assert pinned(environment) == {name: LOCKED[name] for name in pinned(environment)}
+
+
+@ENVIRONMENTS
+def test_conda_environments_hold_only_what_their_doors_import_or_read(environment):
+    rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
+    doors = re.findall(rf'envs/{environment.stem}\.yaml".*?scripts/(\w+\.py)"', rules, flags=re.DOTALL)
+    code = "\n".join(path.read_text(encoding="utf-8") for path in {path for door in doors for path in source_files(door)})
+    # nilearn ships files that are read.
+    used = {name for name in pinned(environment) if re.search(rf'(import |from |files\("){MODULES.get(name, name)}\b', code)}
+    assert doors and used == set(pinned(environment))
 
 
 def test_lock_file_covers_the_project_and_names_no_address():

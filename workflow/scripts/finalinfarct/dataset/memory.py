@@ -1,6 +1,6 @@
 """What is known of a dataset's patients from earlier looks, valid as long as their files are the same.
 
-The patients in whom the check found nothing are kept, so that planning and every job's process look only at those that are new, changed or faulty.
+The patients in whom the check found nothing are kept, so that planning looks only at those that are new, changed or faulty.
 Faults that only a step can see, since it reads the voxels, are kept too, so that the next run refuses or excludes the patient before anything starts.
 """
 

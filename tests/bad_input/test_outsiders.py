@@ -151,7 +151,7 @@ def test_no_header_text_of_an_image_reaches_what_is_made_of_it(dataset, tmp_path
     compute_adc(files["dwi"], None, out / "b0_.nii.gz", out / "dwi_.nii.gz", out / "adc_.nii.gz")
     resample([(files["followup_flair"], out / "flair.nii.gz")], files["dwi"], 16, raw=True)
     resample([(out / "adc.nii.gz", out / "adc_16.nii.gz")], files["dwi"], 16)
-    resample([(files["final_lesion"], out / "lesion.nii.gz")], files["dwi"], 16, label=True, raw=True)
+    resample([(files["final_lesion"], out / "lesion.nii.gz")], files["dwi"], 16, raw=True)
     brain_mask(files["followup_flair"], out / "brain.nii.gz", "given")
     normalise([(out / "adc.nii.gz", out / "normalised.nii.gz")], files["final_lesion"])
     assert len(list(out.rglob("*.nii.gz"))) == 11

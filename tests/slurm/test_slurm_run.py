@@ -104,7 +104,7 @@ def asks_for_gpu(job):
 def test_every_step_ran_on_slurm(finished):
     folder, jobs, _ = finished
     done = steps(jobs, "COMPLETED")
-    assert done["patient"] == 10 and done["train"] == 4 and done["family"] >= 2 and done["cohort"] == 1 and done["report"] >= 1
+    assert done["patient"] == 10 and done["train"] == 4 and done["predict"] == 2 and done["cohort"] == 1 and done["report"] >= 1
     submitted = re.findall(r"submitted with SLURM jobid (\d+)", (folder / "run.log").read_text())
     assert sorted(submitted, key=int) == [job["JobId"] for job in jobs]
 

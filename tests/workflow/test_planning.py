@@ -52,13 +52,15 @@ def test_one_table_needs_only_its_own_models(snakemake, tmp_path):
     assert jobs(done.stdout)["train"] == 6
 
 
-def test_slurm_profile_groups_all_but_the_trainings(snakemake, tmp_path):
+def test_slurm_profile_groups_the_steps_of_a_patient_and_the_tables(snakemake, tmp_path):
     done = snakemake(tmp_path, options=("-n", "--profile", str(ROOT / "profiles" / "slurm")), overlays=())
     assert done.returncode == 0, done.stdout
     groups = Counter(re.findall(r"Group job (\w+)", done.stdout))
-    assert (groups["patient"], groups["cohort"], groups["family"]) == (30, 1, 15)
+    assert groups == {"patient": 30, "cohort": 1, "report": 6}
     alone = re.findall(r"^Job \d+: (.*)$", done.stdout, flags=re.M)
-    assert sorted(Counter(message.split()[0] for message in alone).items()) == [("Description", 2), ("Simulating", 1), ("Training", 42)]
+    assert sorted(Counter(message.split()[0] for message in alone).items()) == [
+        *[("Description", 2), ("Metrics", 15), ("Model", 14), ("Out-of-fold", 14), ("Predictions", 1), ("Simulating", 1), ("Training", 42)]
+    ]
 
 
 def test_real_case_plan(snakemake, tmp_path, realdata):

@@ -19,8 +19,6 @@ rule mismatch:
         folder=directory("results/predictions/mismatch"),
     log:
         "logs/evaluation/mismatch.log",
-    group:
-        "family"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -41,8 +39,6 @@ rule evaluate:
         metrics="results/metrics/{fusion}/{inputs}/{training_set}.tsv",
     log:
         "logs/evaluation/{fusion}_{inputs}_{training_set}.log",
-    group:
-        "family"
     conda:
         "../../envs/analysis.yaml"
     params:

@@ -86,8 +86,6 @@ rule predict:
         folder=directory(PREDICTED),
     log:
         "logs/learning/{fusion}_{inputs}_{training_set}_predict.log",
-    group:
-        "family"
     conda:
         "../../envs/training.yaml"
     threads: config["training"]["threads"]

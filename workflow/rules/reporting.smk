@@ -175,8 +175,6 @@ rule model_card:
         ),
     log:
         "logs/reporting/{fusion}_{inputs}_{training_set}_model_card.log",
-    group:
-        "family"
     conda:
         "../../envs/analysis.yaml"
     params:

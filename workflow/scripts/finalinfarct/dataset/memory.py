@@ -47,7 +47,7 @@ class CheckMemory:
         """Write what was asked for, and forget the rest; a folder that cannot be written is no fault."""
         if self.used == self.known:
             return
-        # Processes of two jobs may write at once: the one whose file the other has taken for left over gives way.
+        # Two commands may write at once: the one whose file the other has taken for left over gives way.
         with suppress(OSError, InputError):
             write_text(self.path, json.dumps({"sound": sorted(self.used)}))
 

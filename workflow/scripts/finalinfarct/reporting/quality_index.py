@@ -43,7 +43,6 @@ def write_quality_index(quality, strips, simulated, output):
     rows = [_row(patient, strips[patient.participant_id]) for patient in patients.itertuples()]
     body = "".join(map(paragraph, READING)) + table(["rank", "patient", "cohort", "suspicion", "flags", "why"], [(None, rows)])
     sections = [("Patients", body), ("Numbers of the cohorts", paragraph("Median and range.") + _cohorts(patients))]
-    Path(output).parent.mkdir(parents=True, exist_ok=True)
     write_text(output, page("Image quality", LEAD, sections, SIMULATED_BANNER if simulated else None))
 
 

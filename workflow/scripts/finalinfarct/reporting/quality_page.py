@@ -60,7 +60,6 @@ def write_quality(participant, cohort, files, thresholds, simulated, numbers, ht
         ("Numbers", _numbers(measured["numbers"])),
     ]
     lead = (f"Image quality of one patient of the cohort `{cohort}`. {MEASURED}", f"{ORDER} The patient's left is on the right of every picture.")
-    Path(html).parent.mkdir(parents=True, exist_ok=True)
     write_text(html, page(participant, lead, sections, SIMULATED_BANNER if simulated else None))
     with whole(png) as partial:
         partial.write_bytes(draw_strip(patient))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from finalinfarct.dataset.contract import CLASSES
 from finalinfarct.learning import layers_jax
 from finalinfarct.learning.adam import adam
 from finalinfarct.learning.loss import dice_terms, weighted_dice_loss

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from perfusion_curves import SETTINGS, TR_S, explicit_csvd, gamma_variate, tissue
 
-from finalinfarct.imaging.deconvolution import deconvolve, oscillation, peak
+from finalinfarct.imaging.deconvolution import deconvolver, oscillation, peak
 from finalinfarct.imaging.perfusion import perfusion_maps
 
 
@@ -16,7 +16,7 @@ def test_csvd_equals_the_explicit_singular_value_decomposition():
     random = np.random.default_rng(0)
     time_s = TR_S * np.arange(40)
     arterial_input, curves = gamma_variate(time_s), random.normal(size=(7, 40))
-    ours = deconvolve(curves, arterial_input, TR_S, truncation=0.1)
+    ours = deconvolver(arterial_input, TR_S, truncation=0.1)(curves)
     expected = explicit_csvd(curves, arterial_input, 0.1)
     assert np.allclose(ours, expected, atol=1e-5 * np.abs(expected).max())
 
@@ -25,16 +25,16 @@ def test_osvd_keeps_the_oscillation_index_below_the_limit():
     random = np.random.default_rng(1)
     time_s = TR_S * np.arange(40)
     curves = np.stack([tissue(time_s, 0.01, 4.0, delay) for delay in (0, 2, 5)]) + random.normal(0, 0.002, (3, 40))
-    residue = deconvolve(curves, gamma_variate(time_s), TR_S, method="osvd", oscillation_index=0.035)
+    residue = deconvolver(gamma_variate(time_s), TR_S, method="osvd", oscillation_index=0.035)(curves)
     assert (oscillation(residue) < 0.035).all()
-    assert not np.allclose(residue, deconvolve(curves, gamma_variate(time_s), TR_S))
+    assert not np.allclose(residue, deconvolver(gamma_variate(time_s), TR_S)(curves))
 
 
 def test_osvd_keeps_as_many_frequencies_as_the_limit_allows():
     random = np.random.default_rng(2)
     arterial_input = gamma_variate(TR_S * np.arange(40))
     curves = np.stack([tissue(TR_S * np.arange(40), 0.01, 4.0, delay) for delay in np.linspace(0, 6, 150)]) + random.normal(0, 0.003, (150, 40))
-    residue = deconvolve(curves, arterial_input, TR_S, method="osvd")
+    residue = deconvolver(arterial_input, TR_S, method="osvd")(curves)
     spectrum = TR_S * np.fft.rfft(arterial_input, 80)
     quotient, rank = np.fft.rfft(curves, 80, axis=1) / spectrum, np.argsort(np.argsort(-np.abs(spectrum)))
     every = np.stack([np.fft.irfft(np.where(rank < count, quotient, 0), 80, axis=1) for count in range(1, 42)])
@@ -51,9 +51,9 @@ def test_osvd_of_a_voxel_does_not_depend_on_the_others():
     time_s = TR_S * np.arange(40)
     clean = np.stack([tissue(time_s, 0.01, 4.0, delay) for delay in np.linspace(0, 6, 200)])
     noisy = clean + random.normal(0, 0.006, clean.shape)
-    alone = deconvolve(noisy, gamma_variate(time_s), TR_S, method="osvd")
+    alone = deconvolver(gamma_variate(time_s), TR_S, method="osvd")(noisy)
     for others in (np.repeat(clean, 4, axis=0), random.normal(0, 0.006, (800, 40))):
-        together = deconvolve(np.r_[noisy, others], gamma_variate(time_s), TR_S, method="osvd")[:200]
+        together = deconvolver(gamma_variate(time_s), TR_S, method="osvd")(np.r_[noisy, others])[:200]
         assert np.allclose(together, alone, rtol=0, atol=1e-5 * np.abs(alone).max())
 
 
@@ -98,7 +98,7 @@ def test_maps_are_of_the_deconvolution_asked_for(method, truncation, limit):
     settings = SETTINGS | {"deconvolution": method, "truncation": truncation, "oscillation_index": limit}
     residue = explicit_csvd(noisy, gamma_variate(time_s), truncation)
     if method == "osvd":
-        residue = deconvolve(noisy, gamma_variate(time_s), TR_S, method="osvd", oscillation_index=limit)
+        residue = deconvolver(gamma_variate(time_s), TR_S, method="osvd", oscillation_index=limit)(noisy)
     flow = perfusion_maps(noisy, gamma_variate(time_s), TR_S, settings)["CBF"]
     assert flow == pytest.approx(6000 * 0.73 / 1.04 * residue.max(axis=1), rel=1e-4)
 

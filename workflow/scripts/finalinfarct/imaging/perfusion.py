@@ -13,7 +13,7 @@ from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.arterial_input import NoArteryError, arterial_neighbourhood, select_arterial_voxels, usable_curves
 from finalinfarct.imaging.bolus import BrokenFrameError, NoBolusError, concentration, find_bolus, passes
-from finalinfarct.imaging.deconvolution import VOXELS_AT_A_TIME, deconvolve, peak
+from finalinfarct.imaging.deconvolution import deconvolver, peak
 from finalinfarct.imaging.grids import check_same_grid
 from finalinfarct.imaging.motion import correct_motion, estimate_motion
 from finalinfarct.imaging.smoothing import smooth_in_plane
@@ -35,6 +35,8 @@ LARGEST_PLAUSIBLE_TMAX_S = 100.0
 SURE_TMAX_S = 20.0
 # Single voxels may seem to fill before an artery; a territory that does shows an arterial input taken too late.
 LARGEST_EARLY_SHARE = 0.1
+# The curves of so many voxels, and what is computed from them, stay in the processor's cache.
+VOXELS_AT_A_TIME = 4096
 TRUNCATED_BOLUS_TAIL, LOW_BOLUS_DEPTH, FEWEST_ARTERIAL_VOXELS = 0.5, 0.03, 3
 LOW_CONTRAST_TO_NOISE, LARGE_MOTION_MM = 3, 1.5
 FLAGGED_FAULTY_SHARE, LARGEST_FAULTY_SHARE = 0.01, 0.5
@@ -68,12 +70,15 @@ def perfusion_maps(curves, arterial_input, repetition_time_s, settings, passage=
     """
     curves = np.asarray(curves, np.float32)
     factor = settings["hematocrit_factor"] / settings["density_g_per_ml"]
-    height, time_s = np.empty(len(curves), np.float32), np.empty(len(curves), np.float32)
     options = {"method": settings["deconvolution"], "truncation": settings["truncation"], "oscillation_index": settings["oscillation_index"]}
+    deconvolve = deconvolver(arterial_input, repetition_time_s, **options)
+    passing = np.ones(len(arterial_input[passage]))  # of double precision, as is then the sum
+    height, time_s, area = (np.empty(len(curves), kind) for kind in (np.float32, np.float32, float))
     for start in range(0, len(curves), VOXELS_AT_A_TIME):
         part = slice(start, start + VOXELS_AT_A_TIME)
-        height[part], time_s[part] = peak(deconvolve(curves[part], arterial_input, repetition_time_s, **options), repetition_time_s)
-    volume = 100 * factor * curves[:, passage].sum(axis=1, dtype=float) / np.sum(arterial_input[passage], dtype=float)
+        height[part], time_s[part] = peak(deconvolve(curves[part]), repetition_time_s)
+        area[part] = curves[part, passage] @ passing
+    volume = 100 * factor * area / np.sum(arterial_input[passage], dtype=float)
     usable = (height > 0) & (volume > 0)
     flow = 6000 * factor * np.where(usable, height, 0)
     volume = np.where(usable, volume, 0)

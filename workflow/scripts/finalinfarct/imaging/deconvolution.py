@@ -79,7 +79,8 @@ def _smooth_residue(curves, seen, shown, limit, start):
     coefficients = np.empty((len(seen), len(curves)), np.float32)
 
     def see(first, last):
-        coefficients[2 * first : 2 * last] = seen[2 * first : 2 * last] @ curves.T
+        rows = slice(2 * first, 2 * last)
+        np.matmul(seen[rows], curves.T, out=coefficients[rows])
 
     def change(number, active):
         """What a frequency adds to the residue functions of some voxels."""
@@ -134,13 +135,13 @@ def oscillation(residue):
     np.subtract(slope[1:], slope[:-1], out=bend.ravel()[:-2])
     roughness = np.abs(bend, out=bend)[:, : length - 2] @ np.ones(length - 2, bend.dtype)
     _, top = _highest(residue)
-    return np.where(top > 0, roughness / np.where(top > 0, top, 1) / length, np.inf)
+    return np.divide(roughness, length * top, out=np.full_like(top, np.inf), where=top > 0)
 
 
 def _highest(residue):
     """Place (V,) and height (V,) of the largest sample of each row; NumPy finds the place in half the time that it takes for the height."""
     at = residue.argmax(axis=1)
-    return at, residue[np.arange(len(residue)), at]
+    return at, residue.ravel().take(at + np.arange(0, residue.size, residue.shape[1]))
 
 
 def peak(residue, repetition_time_s):

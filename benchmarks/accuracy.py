@@ -31,6 +31,8 @@ TO_LPS = np.array([-1.0, -1.0, 1.0])
 THRESHOLD_S, SMALLEST_VOLUME_ML = 6.0, 10.0
 # A voxel of which more than 1 % is an artery or a sinus shows their flow more than the tissue's.
 LARGEST_VESSEL_SHARE = 0.01
+# The map itself tells of most of them: by a CBV of more than so many times the brain's median.
+LARGEST_CBV = 2.0
 # Tissue that arrives this late or later has Tmax > 6 s in the noise-free maps.
 NORMAL_DELAY_S = 2.5
 
@@ -145,6 +147,7 @@ def perfusions(results, dataset, names, config):
         late, late_clean = ((maps["Tmax"] > THRESHOLD_S) & brain for maps in (found, clean))
         normal = true["delay"] < NORMAL_DELAY_S
         tissue = brain & ~vessel & (found["Tmax"] > 0) & (true["cbf"] > 5)
+        shown = brain & (found["CBV"] > LARGEST_CBV * np.median(found["CBV"][brain]))
         row = {
             "participant_id": name,
             "clean_ml": late_clean.sum() * voxel_ml,
@@ -152,11 +155,17 @@ def perfusions(results, dataset, names, config):
             "volume_ratio": late.sum() / max(late_clean.sum(), 1),
             "beyond_ml": (late & normal).sum() * voxel_ml,
             "shift_s": np.median((found["Tmax"] - true["delay"])[tissue]),
+            "shown_vessel_share": shown.sum() / brain.sum(),
             "spread_s": np.subtract(*np.percentile((found["Tmax"] - true["delay"])[tissue], [75, 25])) / 1.349,
         }
         blood = with_vessels(true)
         for key in ("CBF", "CBV"):
-            for what, voxels, reference in (("tissue", brain & ~vessel, true), ("brain", brain, blood), ("tissue_in_brain", brain, true)):
+            for what, voxels, reference in (
+                ("tissue", brain & ~vessel, true),
+                ("not_shown", brain & ~shown, true),
+                ("brain", brain, blood),
+                ("tissue_in_brain", brain, true),
+            ):
                 row[f"{key}_r_{what}"] = np.corrcoef(found[key][voxels], reference[key.lower()][voxels])[0, 1]
             row[f"{key}_rank_r_brain"] = spearmanr(found[key][brain], blood[key.lower()][brain]).statistic
             row[f"{key}_clean_r_tissue"] = np.corrcoef(clean[key][brain & ~vessel], true[key.lower()][brain & ~vessel])[0, 1]

@@ -10,6 +10,7 @@ from project import ROOT
 PACKAGE = ROOT / "workflow" / "scripts" / "finalinfarct"
 ROWS = re.findall(r"^\| (\d|apart) \| `(\w+)` \|", (ROOT / "docs" / "design.md").read_text(encoding="utf-8"), flags=re.M)
 FLOORS = {room: 6 if floor == "apart" else int(floor) for floor, room in ROWS}  # those apart may import from all floors
+BELOW = ("errors", "imports")  # modules of the package itself
 EXCEPTION = ("plan", "finalinfarct.simulation.naming")
 
 
@@ -24,7 +25,7 @@ def forbidden(room, source):
         for name in names:
             parts = name.split(".")
             other = parts[1] if parts[0] == "finalinfarct" and len(parts) > 1 else room
-            if other not in (room, "errors") and FLOORS.get(other, 7) >= FLOORS[room] and (room, name) != EXCEPTION:
+            if other not in (room, *BELOW) and FLOORS.get(other, 7) >= FLOORS[room] and (room, name) != EXCEPTION:
                 yield name
 
 

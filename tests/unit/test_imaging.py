@@ -272,6 +272,19 @@ def test_bet_of_fsl_whatever_type_its_user_prefers(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.cpu_count() < 2, reason="counts threads in /proc, and needs two cores")
+def test_unneeded_packages_stay_out_of_a_registration_and_can_be_imported_later():
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'workflow/scripts')!r})\n"
+        "from finalinfarct.imaging.registration import UNNEEDED, resample_array\n"
+        "import nibabel as nib, numpy as np\n"
+        "resample_array(nib.Nifti1Image(np.ones((4, 4, 4), np.float32), np.eye(4)), (8, 8, 8), np.eye(4)); print({*UNNEEDED} & {*sys.modules})\n"
+        "import ants, matplotlib.pyplot, mpl_toolkits.axes_grid1, requests, sklearn.linear_model, statsmodels.api\n"
+        "print({*UNNEEDED} <= {*sys.modules}, hasattr(requests, 'nothing'), matplotlib.pyplot.figure().axes)"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert made.stdout == "set()\nTrue False []\n", made.stderr
+
+
 def test_resampling_takes_one_core():
     code = """
 import os

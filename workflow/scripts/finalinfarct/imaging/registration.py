@@ -13,6 +13,7 @@ from finalinfarct.dataset.images import read_image, read_sidecar, voxel_sizes, v
 from finalinfarct.dataset.orientation import FEWEST_VOXELS
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.grids import check_same_grid, upsampled_grid
+from finalinfarct.imports import replaced
 
 LOGGER = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ KEPT_QUANTILES = (0.005, 0.995)
 # SyN: gradient step, variance of the update field and of the total field in voxels. The total field is smoothed too, or it follows a new
 # lesion: then the final lesion would be drawn towards what it should be compared with.
 DEFORMABLE = "SyN[0.1,3,3]"
+# ANTs imports these for pictures, statistics and downloads: two thirds of the time of its own import, in several steps of every patient.
+UNNEEDED = ("matplotlib", "mpl_toolkits", "requests", "sklearn", "statsmodels")
 # An affine stage before SyN only between EPI of two sequences, whose distortions differ, in part by an affine transform. Elsewhere, between scans of
 # one head, it has nothing to find and follows differences of contrast.
 STAGES = {"rigid": ("Rigid",), "affine": ("Rigid", "Affine"), "nonlinear": ("Rigid", "SyN"), "epi": ("Rigid", "Affine", "SyN")}
@@ -38,7 +41,8 @@ STAGES = {"rigid": ("Rigid",), "affine": ("Rigid", "Affine"), "nonlinear": ("Rig
 def _ants():
     """ANTs, with ITK on one thread: more would give other sums in registration, and take cores that snakemake has given to other steps."""
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
-    import ants
+    with replaced(UNNEEDED):
+        import ants
 
     return ants
 

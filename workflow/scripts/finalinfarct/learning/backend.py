@@ -9,11 +9,11 @@ import logging
 import os
 import platform
 import sys
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from finalinfarct.errors import InputError
+from finalinfarct.imports import hidden
 from finalinfarct.learning.devices import claim_gpu
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def load_step(backend, slots_per_gpu=0):
     running = sys.modules["keras"].config.backend() if "keras" in sys.modules else backend
     if running != backend:
         raise InputError("training.backend", f"Keras runs on {running} in this process, not on {backend}", "use one process per backend")
-    with _hidden(UNNEEDED):
+    with hidden(UNNEEDED):
         if backend == "jax":
             from finalinfarct.learning import step_jax as step
         elif backend == "torch":
@@ -70,18 +70,6 @@ def load_step(backend, slots_per_gpu=0):
             lock.close()
         _locks.clear()
     return step
-
-
-@contextmanager
-def _hidden(packages):
-    """Have packages look as if they were not installed, but for those that are imported already."""
-    hidden = [name for name in packages if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 def choose_precision(wanted, backend, device, processor_file="/proc/cpuinfo"):

@@ -1,7 +1,8 @@
 """Time and memory of the deconvolution of a 128x128x20x60 series with 140,800 voxels, beside osipy's and one singular value decomposition per voxel.
 
 ``PYTHONPATH=workflow/scripts python benchmarks/perfusion_speed.py`` prints a table. osipy is compared where it is installed (``pip install osipy``).
-Every figure is the median of the repetitions; the programs take turns, so that a slow moment of the machine meets all of them.
+Every figure is the median of the repetitions; the programs take turns, so that a slow moment of the machine meets all of them. Matrix products
+take one core, as in a job of the workflow, or as many as ``--cores`` says.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import tracemalloc
 
 import numpy as np
 from scipy.linalg import circulant
+from threadpoolctl import threadpool_limits
 
 from finalinfarct.imaging.perfusion import perfusion_maps
 
@@ -79,7 +81,14 @@ def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=7)
-    repetitions = parser.parse_args().repetitions
+    parser.add_argument("--cores", type=int, default=1)
+    arguments = parser.parse_args()
+    with threadpool_limits(arguments.cores):
+        measure(arguments.repetitions)
+
+
+def measure(repetitions):
+    """Run the programs in turn, and print the table."""
     curves, arterial = example()
     timed = programs(curves, arterial)
     seconds = {name: [] for name in timed}

@@ -30,7 +30,7 @@ def replaced(packages):
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in [name for name, module in sys.modules.items() if isinstance(module, _Nothing)]:
+        for name in [name for name, module in sys.modules.items() if type(module) is _Nothing]:
             del sys.modules[name]
 
 

@@ -147,7 +147,7 @@ def perfusions(results, dataset, names, config):
         late, late_clean = ((maps["Tmax"] > THRESHOLD_S) & brain for maps in (found, clean))
         normal = true["delay"] < NORMAL_DELAY_S
         tissue = brain & ~vessel & (found["Tmax"] > 0) & (true["cbf"] > 5)
-        shown = brain & (found["CBV"] > LARGEST_CBV * np.median(found["CBV"][brain]))
+        high_cbv = brain & (found["CBV"] > LARGEST_CBV * np.median(found["CBV"][brain]))
         row = {
             "participant_id": name,
             "clean_ml": late_clean.sum() * voxel_ml,
@@ -155,14 +155,14 @@ def perfusions(results, dataset, names, config):
             "volume_ratio": late.sum() / max(late_clean.sum(), 1),
             "beyond_ml": (late & normal).sum() * voxel_ml,
             "shift_s": np.median((found["Tmax"] - true["delay"])[tissue]),
-            "shown_vessel_share": shown.sum() / brain.sum(),
             "spread_s": np.subtract(*np.percentile((found["Tmax"] - true["delay"])[tissue], [75, 25])) / 1.349,
+            "high_cbv_share": high_cbv.sum() / brain.sum(),
         }
         blood = with_vessels(true)
         for key in ("CBF", "CBV"):
             for what, voxels, reference in (
                 ("tissue", brain & ~vessel, true),
-                ("not_shown", brain & ~shown, true),
+                ("without_high_cbv", brain & ~high_cbv, true),
                 ("brain", brain, blood),
                 ("tissue_in_brain", brain, true),
             ):

@@ -271,7 +271,6 @@ def test_bet_of_fsl_whatever_type_its_user_prefers(tmp_path):
     assert read_sidecar(tmp_path / "mask.nii.gz")["Method"] == "bet"
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.cpu_count() < 2, reason="counts threads in /proc, and needs two cores")
 def test_unneeded_packages_stay_out_of_a_registration_and_can_be_imported_later():
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'workflow/scripts')!r})\n"
@@ -285,6 +284,7 @@ def test_unneeded_packages_stay_out_of_a_registration_and_can_be_imported_later(
     assert made.stdout == "set()\nTrue False []\n", made.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux" or os.cpu_count() < 2, reason="counts threads in /proc, and needs two cores")
 def test_resampling_takes_one_core():
     code = """
 import os

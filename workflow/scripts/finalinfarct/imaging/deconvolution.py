@@ -45,9 +45,9 @@ def deconvolver(arterial_input, repetition_time_s, method="csvd", truncation=0.1
         return lambda curves: curves @ inverse
     if method != "osvd":
         raise ValueError(f"unknown deconvolution: {method}")
-    seen, shown = _waves(spectrum, frames, np.argsort(-size, kind="stable"))
+    analysis, synthesis = _waves(spectrum, frames, np.argsort(-size, kind="stable"))
     start = int(np.count_nonzero(size >= START_SHARE * size.max()))
-    return functools.partial(_smooth_residue, seen=seen, shown=shown, limit=oscillation_index, start=start)
+    return functools.partial(_smooth_residue, analysis=analysis, synthesis=synthesis, limit=oscillation_index, start=start)
 
 
 def _inverse_matrix(spectrum, frames, kept):
@@ -65,38 +65,38 @@ def _waves(spectrum, frames, order):
     # all but the first and the last stand in the transform for their negative, too
     weight = np.where((order == 0) | (order == frames), 1, 2) / (2 * frames)
     gain = np.divide(weight, spectrum[order], out=np.zeros(order.size, complex), where=spectrum[order] != 0)
-    seen, shown = waves[:, :frames], gain[:, None] * waves
-    return tuple(np.stack([part.real, part.imag], axis=1).reshape(2 * order.size, -1).astype(np.float32) for part in (seen, shown))
+    analysis, synthesis = waves[:, :frames], gain[:, None] * waves
+    return tuple(np.stack([part.real, part.imag], axis=1).reshape(2 * order.size, -1).astype(np.float32) for part in (analysis, synthesis))
 
 
-def _smooth_residue(curves, seen, shown, limit, start):
+def _smooth_residue(curves, analysis, synthesis, limit, start):
     """Residue functions (V, 2N) of curves (V, N) with as many frequencies, largest of the arterial input first, as the limit allows; at least one.
 
     Counted by steps of one from ``start``: up while the index stays below the limit, else down until it falls below. As a rule the index grows with
     the number of frequencies; in noisy voxels it may cross the limit more than once, and the border found is the next one from the start. A step
     adds or takes one frequency, a product of rank two.
     """
-    coefficients = np.empty((len(seen), len(curves)), np.float32)
+    coefficients = np.empty((len(analysis), len(curves)), np.float32)
 
-    def see(first, last):
+    def analyse(first, last):
         rows = slice(2 * first, 2 * last)
-        np.matmul(seen[rows], curves.T, out=coefficients[rows])
+        np.matmul(analysis[rows], curves.T, out=coefficients[rows])
 
     def change(number, active):
         """What a frequency adds to the residue functions of some voxels."""
         rows = slice(2 * number, 2 * number + 2)
-        return coefficients[rows].take(active, axis=1).T @ shown[rows]
+        return coefficients[rows].take(active, axis=1).T @ synthesis[rows]
 
-    seen_until = start + FREQUENCIES_AT_A_TIME
-    see(0, seen_until)
-    residue = coefficients[: 2 * start].T @ shown[: 2 * start]
+    analysed = start + FREQUENCIES_AT_A_TIME
+    analyse(0, analysed)
+    residue = coefficients[: 2 * start].T @ synthesis[: 2 * start]
     smooth = oscillation(residue) < limit
     active = np.flatnonzero(smooth)
     trial = residue.take(active, axis=0)
-    for number in range(start, len(seen) // 2):
-        if number == seen_until:
-            seen_until += FREQUENCIES_AT_A_TIME
-            see(number, seen_until)
+    for number in range(start, len(analysis) // 2):
+        if number == analysed:
+            analysed += FREQUENCIES_AT_A_TIME
+            analyse(number, analysed)
         trial += change(number, active)
         on = np.flatnonzero(oscillation(trial) < limit)
         active, trial = active.take(on), trial.take(on, axis=0)

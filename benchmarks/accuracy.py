@@ -214,7 +214,7 @@ def main():
     arguments = parser.parse_args()
     config = read_config(*arguments.overlays)
     results, dataset = arguments.results, arguments.results / "dataset"
-    names = sorted(path.name for path in (results / "preprocessed").iterdir())
+    names = sorted(path.name for path in (results / "preprocessed").glob("sub-*"))
     show("Brain mask", brain_masks(results, dataset, names))
     show("Registration, median over the brain", registrations(results, dataset, names), group="image")
     perfusion = perfusions(results, dataset, names, config)

@@ -13,6 +13,7 @@ from finalinfarct.simulation.acquisition import acquire_diffusion, acquire_perfu
 from finalinfarct.simulation.clinical import draw_participants
 from finalinfarct.simulation.cohort import simulate_participants, simulate_patient
 from finalinfarct.simulation.naming import participant_ids
+from finalinfarct.simulation.outcome import STILL_OCCLUDED
 from finalinfarct.simulation.patient import build_patient
 from project import ROOT
 
@@ -165,6 +166,19 @@ def test_reperfused_counts_and_grades_are_exact():
     assert sum(row["reperfused"] for row in alpha) == 3
     assert all((row["mtici"] in ("2b", "2c", "3")) == row["reperfused"] for row in alpha)
     assert {row["mtici"] for row in rows if row["cohort"] == "beta"} == {"n/a"}
+
+
+def test_perfusion_three_hours_later_follows_the_hidden_grade():
+    watched = {"patients": 4, "reperfused": 2, "dwi_matrix": 32, "h3_perfusion": True, "followup_day": 30}
+    settings = SETTINGS | {"cohorts": {"gamma": watched}}
+    for row in draw_participants(settings):
+        assert row["mtici"] == "n/a"
+        assert row["grade"] in ({"2b", "2c", "3"} if row["reperfused"] else {"0"})
+        patient = build_patient(row["participant_id"], settings)
+        later = acquire_perfusion(patient, settings, "h3")["haemodynamics"]["hypoperfused"]
+        recovered = 1 - later.sum() / patient["haemodynamics"]["hypoperfused"].sum()
+        assert (recovered > 0.5) == row["reperfused"]
+        assert recovered == pytest.approx(1 - STILL_OCCLUDED[row["grade"]], abs=0.15)
 
 
 def test_clinical_variables_follow_table_a5():

@@ -5,7 +5,8 @@ from scipy import ndimage
 
 from finalinfarct.simulation import geometry, signals
 from finalinfarct.simulation.fields import random_stream, smooth_field
-from finalinfarct.simulation.haemodynamics import partly_recovered
+from finalinfarct.simulation.haemodynamics import three_hours_later
+from finalinfarct.simulation.outcome import STILL_OCCLUDED
 from finalinfarct.simulation.vessels import vessel_fractions
 
 # Standard deviation of the noise in each channel, and the factor to stored integers.
@@ -122,7 +123,9 @@ def acquire_perfusion(patient, settings, session):
     """
     anatomy, fine = patient["anatomy"], patient["grid"]
     rng = _stream(patient, settings, f"perfusion-{session}")
-    flow = patient["haemodynamics"] if session == "baseline" else partly_recovered(rng, fine, patient["haemodynamics"])
+    flow = patient["haemodynamics"]
+    if session == "h3":
+        flow = three_hours_later(rng, fine, flow, STILL_OCCLUDED[patient["clinical"]["grade"]])
     dsc = settings["dsc"]
     frames, repetition_s = dsc["frames"], dsc["repetition_time_s"]
     grid = geometry.scan_grid(dsc["matrix"], settings["field_of_view_mm"], settings)

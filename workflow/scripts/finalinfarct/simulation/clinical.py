@@ -16,6 +16,7 @@ SITES = {"ICA+M1": 27 / 109, "M1": 54 / 109, "ICA+M2": 23 / 109, "M2": 5 / 109}
 # Shares of the grades within each outcome: assumed, the paper prints none.
 MTICI_REPERFUSED = {"2b": 0.45, "2c": 0.2, "3": 0.35}
 MTICI_NOT_REPERFUSED = {"0": 0.5, "1": 0.15, "2a": 0.35}
+NO_THROMBECTOMY = "0"  # nothing recanalises by itself: chosen
 # Correlation of the size of the lesion with the NIHSS, within the range that cohorts of large-vessel occlusion show: assumed.
 LESION_NIHSS_CORRELATION = 0.45
 
@@ -33,8 +34,8 @@ def draw_participants(settings):
     Returns
     -------
     list of dict
-        One per participant, in order: the columns of participants.tsv, and ``reperfused`` (bool) and ``core_ml`` (float, the volume in
-        ml of tissue whose flow fell below viability), which are hidden truth.
+        One per participant, in order: the columns of participants.tsv, and what is hidden truth: ``reperfused`` (bool), ``grade`` (how far, as an
+        mTICI grade, whatever the table knows of it) and ``core_ml`` (float, the volume in ml of tissue whose flow fell below viability).
     """
     rows = []
     for cohort, ids in participant_ids(settings).items():
@@ -59,12 +60,13 @@ def draw_participants(settings):
         cervical = np.array([s.startswith("ICA") for s in site], bool) & (rng.random(n) < cervical_given_ica)
         good, bad = _choose(_stratified(rng, n), MTICI_REPERFUSED), _choose(_stratified(rng, n), MTICI_NOT_REPERFUSED)
         for k, participant_id in enumerate(ids):
-            grade = "n/a" if described["h3_perfusion"] or described["followup_day"] is None else (good[k] if reperfused[k] else bad[k])
+            graded = not described["h3_perfusion"] and described["followup_day"] is not None
+            grade = good[k] if reperfused[k] else bad[k] if graded else NO_THROMBECTOMY
             rows.append(
                 {
                     "participant_id": participant_id,
                     "cohort": cohort,
-                    "mtici": grade,
+                    "mtici": grade if graded else "n/a",
                     "age": round(float(age[k])),
                     "sex": "F" if women[k] else "M",
                     "nihss": round(float(nihss[k])),
@@ -73,6 +75,7 @@ def draw_participants(settings):
                     "occlusion_site": site[k],
                     "cervical_ica": "yes" if cervical[k] else "no",
                     "reperfused": bool(reperfused[k]),
+                    "grade": grade,
                     "core_ml": float(core_ml[k]),
                 }
             )

@@ -166,7 +166,7 @@ def _write_diffusion(patient, settings, folders):
         mask = name.endswith("_mask")
         note = {"Description": f"True {name} on the DWI grid. {DESCRIPTION}"} | ({} if mask else {"Units": TRUTH_UNITS[name]})
         write_image(folders.truth(f"space-dwi_{name}.nii.gz"), volume, affine, note, np.uint8 if mask else np.float32)
-    hidden = {key: patient["clinical"][key] for key in ("reperfused", "mtici", "occlusion_site")}
+    hidden = {key: patient["clinical"][key] for key in ("reperfused", "grade", "occlusion_site")}
     hidden |= {"side": "right" if patient["side"] > 0 else "left"} | patient["events"]
     hidden |= {key: patient["haemodynamics"][key] for key in ("core_ml", "hypoperfused_ml")}
     write_json(folders.truth("status.json"), hidden)

@@ -104,9 +104,21 @@ def build_haemodynamics(rng, grid, anatomy, site, side, core_ml):
     }
 
 
-def partly_recovered(rng, grid, haemodynamics):
-    """Haemodynamics some hours later without treatment: 2 to 12 % of the hypoperfused tissue
-    has recovered, and the rest is reached a little later than before.
+def three_hours_later(rng, grid, haemodynamics, occluded):
+    """Haemodynamics three hours later, when a share of the hypoperfused tissue is still occluded.
+
+    Of that share 2 to 12 % has recovered all the same, and as much of the rest has not. What has not is reached a little later than before.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        The patient's stream for this scan.
+    grid : Grid
+        Simulation grid.
+    haemodynamics : dict
+        From ``build_haemodynamics``.
+    occluded : float
+        0..1, from ``outcome.STILL_OCCLUDED``.
 
     Returns
     -------
@@ -115,7 +127,8 @@ def partly_recovered(rng, grid, haemodynamics):
     """
     hypoperfused = haemodynamics["hypoperfused"]
     field = smooth_field(rng, grid.axes(), 25.0) - 0.15 * haemodynamics["delay_s"]
-    share = rng.uniform(0.02, 0.12)
+    against = rng.uniform(0.02, 0.12)
+    share = occluded * against + (1 - occluded) * (1 - against)
     border = np.quantile(field[hypoperfused], 1 - share)
     recovered = sigmoid((field - border) / 0.1)
     later = dict(haemodynamics)

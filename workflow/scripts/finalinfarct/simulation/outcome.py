@@ -8,7 +8,7 @@ from finalinfarct.simulation.fields import smooth_field
 SMALLEST_LESION_ML = 1.5
 SMALLEST_ISLAND_ML = 0.15  # an expert does not outline single voxels
 # Share of the hypoperfused tissue that stays without flow, by mTICI (the definition of the grades: Zaidat 2013).
-STILL_OCCLUDED = {"3": 0.0, "2c": 0.08, "2b": 0.3, "2a": 0.7, "1": 0.9, "0": 1.0, "n/a": 1.0}
+STILL_OCCLUDED = {"3": 0.0, "2c": 0.08, "2b": 0.3, "2a": 0.7, "1": 0.9, "0": 1.0}
 # Calibrated together to the printed mean Dice of the mismatch model, 0.41 and 0.26, and to an outcome that baseline images decide at least as far as
 # the paper's networks tell it, 0.44 and 0.47: see docs/simulation.md.
 FATE_NOISE = {"reperfused": (0.47, 0.38, 0.25), "not": (0.65, 0.5, 0.3)}
@@ -16,7 +16,7 @@ CORE_KEPT_LOG = {"reperfused": (-0.4, 0.5), "not": (-0.25, 0.5)}
 NO_REFLOW, RESILIENT = 0.1, 0.25
 
 
-def draw_final_lesion(rng, grid, anatomy, haemodynamics, mtici, reperfused, nihss):
+def draw_final_lesion(rng, grid, anatomy, haemodynamics, grade, reperfused, nihss):
     """Final lesion of one patient on the simulation grid.
 
     Each voxel has a fate score: its flow deficit (so the core comes first, then the tissue with the lowest flow and the longest delay)
@@ -32,8 +32,8 @@ def draw_final_lesion(rng, grid, anatomy, haemodynamics, mtici, reperfused, nihs
         Simulation grid.
     anatomy, haemodynamics : dict
         From ``build_anatomy`` and ``build_haemodynamics``.
-    mtici : str
-        Grade, ``n/a`` for a cohort without thrombectomy.
+    grade : str
+        How far the tissue was reperfused, as an mTICI grade.
     reperfused : bool
         Status of the patient.
     nihss : float
@@ -57,7 +57,7 @@ def draw_final_lesion(rng, grid, anatomy, haemodynamics, mtici, reperfused, nihs
         event = "resilient"
     while True:
         kept = float(np.exp(rng.normal(*CORE_KEPT_LOG[status])))
-        occluded = 1.0 if event == "no_reflow" else STILL_OCCLUDED[mtici]
+        occluded = 1.0 if event == "no_reflow" else STILL_OCCLUDED[grade]
         tempo = rng.beta(1.4, 3.8) if event != "resilient" else rng.beta(1.0, 25.0)
         recruited = occluded * tempo * np.clip(0.7 + 0.02 * nihss, 0.7, 1.3)
         final_ml = kept * core_ml + recruited * max(penumbra_ml - core_ml, 0.0) + rng.exponential(1.5)

@@ -45,7 +45,7 @@ def build_patient(participant_id, settings):
         grid,
         anatomy,
         haemodynamics,
-        clinical["mtici"],
+        clinical["grade"],
         clinical["reperfused"],
         clinical["nihss"],
     )

@@ -37,6 +37,7 @@ def leaves(node, path=()):
         "config/jax.yaml",
         "tests/config/tiny.yaml",
         "benchmarks/full_size.yaml",
+        "benchmarks/reperfusion.yaml",
     ],
 )
 def test_shipped_configurations_are_valid(config, overlay):

@@ -12,6 +12,7 @@ from scipy import stats as scipy_stats
 from finalinfarct.evaluation.statistics import (
     bootstrap_bca,
     complete_pairs,
+    favoured,
     fisher_exact,
     hodges_lehmann,
     holm,
@@ -64,6 +65,17 @@ def test_wilcoxon_by_hand():
     assert statistic == 0 and math.isnan(p_value)
     assert all(map(math.isnan, wilcoxon_signed_rank([math.nan], [1.0])))
     assert all(map(math.isnan, wilcoxon_signed_rank([], [])))
+
+
+def test_the_test_tells_which_side_it_favours():
+    # One large difference decides the means, the ranks 2, 3, 4 of the small ones the test.
+    assert favoured([5.0, 6.0, 7.0, 0.0], [4.0, 4.0, 4.0, 90.0]) == 1
+    assert favoured([0, 0, 0, 0], [1, 2, 3, -4]) == -1
+    # Of 21 pairs 15 are equal: the shift is 0, and yet all differences have one sign.
+    first, second = np.r_[np.zeros(15), np.ones(6)], np.zeros(21)
+    assert hodges_lehmann(first, second) == 0 and wilcoxon_signed_rank(first, second)[1] < 0.05
+    assert favoured(first, second) == 1 and favoured(second, first) == -1 and favoured(first, first) == 0
+    assert favoured([1.0, math.nan, 1.0], [2.0, 0.0, 0.0]) == 0
 
 
 def test_wilcoxon_is_symmetric_and_leaves_out_incomplete_pairs():

@@ -5,9 +5,11 @@ import os
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from finalinfarct.dataset.files import require_file, unwritable, whole, write_text
+from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
 from finalinfarct.learning.slices import _Sink
 
@@ -79,3 +81,11 @@ def test_hdf5_on_a_full_disk_raises_at_the_end_and_does_not_crash():
         for number in range(20):
             file.create_dataset(f"slices-{number}", data=np.random.default_rng(0).random((64, 64)), chunks=(1, 64), fletcher32=True)
     assert raised.value.errno == errno.ENOSPC
+
+
+def test_a_table_keeps_every_bit_of_a_number(tmp_path):
+    # 0.0645751953125 ml: a voxel of 230 mm in 64 columns and 5 mm; its multiples need more than twelve digits
+    numbers = np.r_[0.0645751953125 * np.arange(1, 200, 7), 0.1 + 0.2, 1 / 3, 5e-324, 1e300, -0.0, np.nan]
+    write_table(pd.DataFrame({"value": numbers, "count": [3.0, *[np.nan] * (numbers.size - 1)]}), tmp_path / "table.tsv")
+    assert np.array_equal(read_table(tmp_path / "table.tsv")["value"].to_numpy().view(np.int64)[:-1], numbers.view(np.int64)[:-1])
+    assert (tmp_path / "table.tsv").read_text(encoding="utf-8").splitlines()[1] == "0.0645751953125\t3"

@@ -252,8 +252,8 @@ def voxel_sizes(affine):
 
 
 def voxel_volume_ml(affine):
-    """Volume of a voxel in ml."""
-    return float(abs(np.linalg.det(np.asarray(affine)[:3, :3]))) / 1000.0
+    """Volume of a voxel in ml, to twelve digits: those beyond are of the determinant's rounding."""
+    return float(f"{abs(np.linalg.det(np.asarray(affine)[:3, :3])) / 1000.0:.12g}")
 
 
 def same_grid(first, second, tolerance_mm=0.1):

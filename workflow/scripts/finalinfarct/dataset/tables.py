@@ -50,7 +50,15 @@ def _check_rows(path, separator):
 
 
 def write_table(frame, path):
-    """Write a data frame as TSV (or CSV, by the ending of ``path``) whole or not at all, without its index; missing is ``n/a``."""
+    """Write a data frame as TSV (or CSV, by the ending of ``path``) whole or not at all, without its index; missing is ``n/a``.
+
+    ``read_table`` gives back the same numbers to the last bit: a rank test must find the same ties in them.
+    """
     with whole(path) as partial:
         separator = "," if partial.suffix == ".csv" else "\t"
-        frame.to_csv(partial, sep=separator, index=False, na_rep="n/a", lineterminator="\n", float_format="%.12g")
+        frame.to_csv(partial, sep=separator, index=False, na_rep="n/a", lineterminator="\n", float_format=_shortest)
+
+
+def _shortest(number):
+    """The shortest text that reads as this number; whole numbers, as a column with missing values holds them, without a point."""
+    return repr(float(number)).removesuffix(".0")

@@ -42,13 +42,11 @@ def wilcoxon_signed_rank(x, y):
     x, y, _ = complete_pairs(x, y)
     if not x.size:
         return math.nan, math.nan
-    differences = x - y
-    nonzero = differences[differences != 0]
-    n = nonzero.size
-    ranks = stats.rankdata(np.abs(nonzero))
-    statistic = float(ranks[nonzero > 0].sum())
-    ties = np.unique(ranks, return_counts=True)[1]
-    if n < EXACT_BELOW and n == differences.size and ties.size == n:
+    signed = _signed_ranks(x - y)
+    n = signed.size
+    statistic = float(signed[signed > 0].sum())
+    ties = np.unique(np.abs(signed), return_counts=True)[1]
+    if n < EXACT_BELOW and n == x.size and ties.size == n:
         return statistic, min(1.0, 2.0 * _signed_rank_tail(statistic, n))
     variance = n * (n + 1) * (2 * n + 1) / 24 - float((ties.astype(float) ** 3 - ties).sum()) / 48
     if variance == 0:
@@ -57,6 +55,21 @@ def wilcoxon_signed_rank(x, y):
     z = (z - 0.5 * np.sign(z)) / math.sqrt(variance)
     # R takes twice the smaller tail, which is above one half where the correction turns the sign of z.
     return statistic, float(2.0 * min(special.ndtr(z), special.ndtr(-z)))
+
+
+def favoured(x, y):
+    """Which of two the signed-rank test finds larger: 1 the first, -1 the second, 0 neither.
+
+    The means may say the contrary, by a few large differences, and the Hodges-Lehmann shift is 0 where most pairs are equal.
+    """
+    x, y, _ = complete_pairs(x, y)
+    return int(np.sign(_signed_ranks(x - y).sum()))
+
+
+def _signed_ranks(differences):
+    """Ranks of the absolute values of the differences that are not zero, ties averaged, each with the sign of its difference."""
+    nonzero = differences[differences != 0]
+    return np.sign(nonzero) * stats.rankdata(np.abs(nonzero))
 
 
 def _signed_rank_tail(statistic, n):

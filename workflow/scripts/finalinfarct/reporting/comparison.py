@@ -24,7 +24,7 @@ COLUMNS = (
     *("corrected", "corrected_sd", "corrected_stars", "corrected_difference", "corrected_difference_in_sd", "correction"),
     *("verdict", "printed_verdict", "same_verdict", "note"),
 )
-CELL_TEXT = ("panel", "row", "metric", "stars", "best", "printed_stars")
+CELL_TEXT = ("panel", "row", "metric", "stars", "best", "direction", "printed_stars")
 EXCHANGED = {"Precision": "Recall", "Recall": "Precision"}
 ALL_INPUTS = FULL.replace("-", "+")
 # The paper tests late fusion twice, in panels of tables C.6 and 2, and the stars of the first do not fit the p-values of the second.
@@ -202,11 +202,11 @@ def _verdicts(known, key):
     if against is None or math.isnan(own["p_value"]):
         return {}
     means_panel, first, second = against
-    # The stars of a comparison of two stand on the better row.
+    # In print the stars of a comparison of two stand on one of its rows.
     marked = (first, second) if name in ("3", "AUC") else (row,)
     significant = any(_read_rightly(known, (name, panel, one, metric))[1][1] for one in marked)
     means = [_read_rightly(known, (name, means_panel, one, metric))[0]["printed_mean"] for one in (first, second)]
-    verdict = _direction(own["p_value"] < SIGNIFICANT, own["shift"])
+    verdict = own["direction"] if own["p_value"] < SIGNIFICANT else NONE
     printed = _direction(significant, means[0] - means[1])
     return {"verdict": verdict, "printed_verdict": printed, "same_verdict": "yes" if verdict == printed else "no"}
 

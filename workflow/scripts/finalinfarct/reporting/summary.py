@@ -8,7 +8,7 @@ import pandas as pd
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.errors import InputError
 from finalinfarct.evaluation.family import read_metrics
-from finalinfarct.evaluation.statistics import bootstrap_bca, complete_pairs, hodges_lehmann, holm, stars, wilcoxon_signed_rank
+from finalinfarct.evaluation.statistics import bootstrap_bca, complete_pairs, favoured, hodges_lehmann, holm, stars, wilcoxon_signed_rank
 
 HAUSDORFF = {"mm": "hausdorff_distance_mm", "voxels": "hausdorff_distance_voxels"}
 OVERLAP = {"DSC": "dsc", "VS": "volumetric_similarity", "Precision": "precision", "Recall": "recall"}
@@ -19,9 +19,10 @@ STATUS = {"reperfused": "reperfused", "nonreperfused": "non-reperfused"}
 COLUMNS = (
     *("panel", "row", "metric", "mean", "sd", "n", "n_undefined", "p_value", "stars", "best"),
     *("printed_mean", "printed_sd", "printed_p_value", "printed_stars"),
-    *("n_pairs", "p_value_holm", "shift", "mean_ci_low", "mean_ci_high"),
+    *("n_pairs", "p_value_holm", "direction", "shift", "mean_ci_low", "mean_ci_high"),
 )
-MEASURED = ("mean", "sd", "n", "n_undefined", "p_value", "n_pairs", "shift", "mean_ci_low", "mean_ci_high")
+MEASURED = ("mean", "sd", "n", "n_undefined", "p_value", "n_pairs", "direction", "shift", "mean_ci_low", "mean_ci_high")
+DIRECTION = {1: "higher", 0: "neither", -1: "lower"}
 
 
 class Model(NamedTuple):
@@ -45,7 +46,8 @@ class Row(NamedTuple):
 class Panel(NamedTuple):
     """One panel: patients of one status.
 
-    ``pairwise`` panels hold p-values alone (table 2 b and d), others means; ``stars`` stand on every row that is tested, or on the better of two.
+    ``pairwise`` panels hold p-values alone (table 2 b and d), others means; ``stars`` stand on every row that is tested, or on the one of two
+    that the test favours.
     """
 
     name: str
@@ -87,12 +89,13 @@ def tested_patients(wide):
 
 
 def compare(first, second):
-    """Paired comparison of one metric, two series by participant_id: dict with n_pairs, dropped, p_value, shift (first - second)."""
+    """Paired comparison of one metric, two series by participant_id: dict with n_pairs, dropped, p_value, direction, shift (first - second)."""
     if not first.index.equals(second.index):
         other = ", ".join(sorted(first.index.symmetric_difference(second.index)))
         raise InputError("metrics", f"compared models were tested on different patients ({other})", "evaluate both on the same folds")
     x, y, dropped = complete_pairs(first, second)
-    return {"n_pairs": x.size, "dropped": dropped, "p_value": wilcoxon_signed_rank(x, y)[1], "shift": hodges_lehmann(x, y)}
+    test = {"p_value": wilcoxon_signed_rank(x, y)[1], "direction": DIRECTION[favoured(x, y)], "shift": hodges_lehmann(x, y)}
+    return {"n_pairs": x.size, "dropped": dropped} | test
 
 
 def printed_cells(path, table):
@@ -121,9 +124,10 @@ def summarise(wide, panels, metrics, printed, dot=True):
     -------
     pandas.DataFrame
         Columns ``COLUMNS``. ``sd`` is the sample's (n - 1). ``n`` patients have a defined value (pairs of them in pairwise panels), ``n_undefined``
-        have not. ``best`` is yes or no, in pairwise panels n/a. ``p_value`` is uncorrected, as printed; ``p_value_holm`` is corrected over all
-        comparisons of the panel. ``shift`` is the Hodges-Lehmann shift of the row's model against the one it is tested against (of the first against
-        the second in pairwise panels). ``mean_ci_low`` and ``mean_ci_high`` bound the mean at 95 % (BCa bootstrap over patients).
+        have not. ``best`` is yes or no by the means over the patients in whom the metric is defined for every row, in pairwise panels n/a.
+        ``p_value`` is uncorrected, as printed; ``p_value_holm`` is corrected over all comparisons of the panel. ``direction`` (higher, lower,
+        neither; by the ranks of the test) and ``shift`` (Hodges-Lehmann) are those of the row's model against the one it is tested against (of the
+        first against the second in pairwise panels). ``mean_ci_low`` and ``mean_ci_high`` bound the mean at 95 % (BCa bootstrap over patients).
     """
     cells = pd.concat([_panel_cells(wide, panel, metrics, dot) for panel in panels], ignore_index=True)
     known = printed.rename(columns={name: f"printed_{name}" for name in ("mean", "sd", "p_value", "stars")})
@@ -134,6 +138,7 @@ def summarise(wide, panels, metrics, printed, dot=True):
 def _panel_cells(wide, panel, metrics, dot):
     """Cells of one panel."""
     values = {model: values_of(wide, model, panel.status) for row in panel.rows for model in (row.model, row.against) if model}
+    everywhere = {metric: pd.concat([values[row.model][metric] for row in panel.rows], axis=1).dropna().index for metric in metrics.values()}
     cells = []
     for row in panel.rows:
         for title, metric in metrics.items():
@@ -146,21 +151,21 @@ def _panel_cells(wide, panel, metrics, dot):
             else:
                 low, high = bootstrap_bca(mine)
                 cell |= {"mean": mine.mean(), "sd": mine.std(ddof=1), "n": int(mine.notna().sum()), "n_undefined": int(mine.isna().sum())}
-                cell |= {"mean_ci_low": low, "mean_ci_high": high}
+                cell |= {"mean_ci_low": low, "mean_ci_high": high, "mean_everywhere": mine[everywhere[metric]].mean()}
             cells.append(cell)
-    frame = pd.DataFrame(cells).reindex(columns=["panel", "row", "metric", "pair", *MEASURED])
+    frame = pd.DataFrame(cells).reindex(columns=["panel", "row", "metric", "pair", "mean_everywhere", *MEASURED])
     return _mark(frame, panel, dot)
 
 
 def _mark(frame, panel, dot):
     """Add the columns best, stars and p_value_holm to the cells of a panel."""
-    sign = np.where(frame["metric"].isin(LOWER_IS_BETTER), -1.0, 1.0)
-    score = frame["mean"].astype(float) * sign
+    lower_is_better = frame["metric"].isin(LOWER_IS_BETTER)
+    score = frame["mean_everywhere"].astype(float) * np.where(lower_is_better, -1.0, 1.0)
     top = score.groupby(frame["metric"]).transform("max")
     best = pd.Series(np.isclose(score, top, rtol=1e-12, atol=0), index=frame.index)
     marks = frame["p_value"].astype(float).map(lambda p: stars(p, dot))
-    if panel.stars_on == "better":
-        marks = marks.where(best, "")
+    if panel.stars_on == "favoured":
+        marks = marks.where(frame["direction"] == np.where(lower_is_better, "lower", "higher"), "")
     once = frame.dropna(subset="pair").drop_duplicates("pair")
     corrected = dict(zip(once["pair"], holm(once["p_value"]), strict=True))
     best = np.nan if panel.pairwise else best.map({True: "yes", False: "no"})

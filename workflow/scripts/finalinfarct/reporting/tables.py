@@ -26,7 +26,7 @@ MISMATCH = Model("mismatch", "n/a", "n/a", "n/a")
 TRAINED_ON = {"general": "all", "reperfused": "reperfused", "nonreperfused": "nonreperfused"}
 WORDS = {"general": "General", "all": "All", "reperfused": "Reperfused", "nonreperfused": "Non-reperfused"}
 SIGNIFICANT = 0.05
-BOLD = "Average values ± standard deviation. Bold: the best value of a metric (column-wise)."
+BOLD = "Average values ± standard deviation. Bold: the best of a metric (column-wise), by the averages over the patients in whom all models have it."
 STARS = "`(*)` P < 0.05, `(**)` P < 0.01, `(***)` P < 0.001."
 IN_FULL = "P (Holm): corrected over all comparisons of the panel. Shift: Hodges-Lehmann estimate of the first minus the second."
 DOT = f"`(.)` P < 0.10, {STARS}"
@@ -76,11 +76,11 @@ def write_table3(metrics, printed, out_csv, out_md, volumes, hausdorff="mm", sim
     """Write table 3: the model of the patients' own status against the mismatch model; parameters as in ``write_table2``.
 
     ``volumes`` is the table of lesion volumes, which tells the source of the mismatch model's diffusion lesions. Both rows of a panel carry the
-    p-value of their comparison; the stars stand on the better one, as printed.
+    p-value of their comparison; the stars stand on the one that the test favours.
     """
     caption = (
         "Late-fusion CNN trained on patients of the same status, against the diffusion lesion (reperfused patients) or the diffusion lesion and "
-        f"Tmax above the threshold (non-reperfused patients). {BOLD} {TEST}; the stars stand on the better model. {DOT}"
+        f"Tmax above the threshold (non-reperfused patients). {BOLD} {TEST}; the stars stand on the model that it favours. {DOT}"
     )
     title = "Table 3. CNN-based and perfusion-diffusion mismatch models"
     remarks = [source_note(volumes, tested_patients(read_wide(metrics)))]
@@ -93,7 +93,7 @@ def against_mismatch():
     for status in ("reperfused", "nonreperfused"):
         own = late(status)
         rows = (Row("cnn", ("CNN",), own, MISMATCH), Row("mismatch", ("Perfusion-diffusion mismatch",), MISMATCH, own))
-        panels.append(Panel(status, f"{WORDS[status]} patients", status, ("Model",), rows, stars_on="better"))
+        panels.append(Panel(status, f"{WORDS[status]} patients", status, ("Model",), rows, stars_on="favoured"))
     return panels
 
 

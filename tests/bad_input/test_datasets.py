@@ -76,9 +76,20 @@ def test_spoiled_dataset_is_refused_or_its_patient_left_out(row, dataset, config
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
-@pytest.mark.parametrize("name", ["participants.tsv", "sub-01/ses-baseline/dwi/sub-01_ses-baseline_dwi.nii.gz", "sub-01/ses-baseline"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "participants.tsv",
+        "sub-01/ses-baseline/dwi/sub-01_ses-baseline_dwi.nii.gz",
+        "sub-01/ses-baseline",
+        # of files that may be left out
+        "derivatives/lesions/sub-01/ses-baseline",
+    ],
+)
 def test_what_may_not_be_read_is_a_fault(name, dataset, config):
     path = dataset / name
+    if not path.exists():
+        path.mkdir()
     path.chmod(0)
     user = os.geteuid()
     parents = [folder for folder in dataset.parents if folder.owner() != "nobody" and folder.stat().st_uid == user and folder != Path("/")]

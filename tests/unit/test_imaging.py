@@ -62,7 +62,7 @@ def outputs(folder):
     return [folder / f"{name}_out.nii.gz" for name in ("b0", "dwi", "adc")]
 
 
-@pytest.mark.parametrize("bvals", [(0, 1000, 0, 1000), (40, 500, 1000)])
+@pytest.mark.parametrize("bvals", [(0, 1000, 0, 1000), (40, 500, 1000), (0, 2000, 1000, 500), (5, 3000, 1000, 2000)])
 def test_adc_from_a_series(tmp_path, bvals):
     out = outputs(tmp_path)
     compute_adc(diffusion_series(tmp_path, bvals), None, *out)
@@ -110,11 +110,29 @@ def test_adc_in_a_wrong_unit_is_refused(tmp_path):
 
 
 def test_upsampled_grid_keeps_the_edges_of_the_field_of_view():
-    image = nib.Nifti1Image(np.zeros((40, 48, 7), np.float32), AFFINE)
-    shape, affine = upsampled_grid(image, 96)
-    assert shape == (96, 96, 7)
-    for old, new in (((-0.5, -0.5, 0), (-0.5, -0.5, 0)), ((39.5, 47.5, 6), (95.5, 95.5, 6))):
+    # stored from right to left
+    shape, affine = upsampled_grid(nib.Nifti1Image(np.zeros((40, 40, 7), np.float32), AFFINE), 96)
+    assert shape == (96, 96, 7) and nib.aff2axcodes(affine) == ("R", "A", "S")
+    for old, new in (((-0.5, -0.5, 0), (95.5, -0.5, 0)), ((39.5, 39.5, 6), (-0.5, 95.5, 6))):
         assert nib.affines.apply_affine(affine, new) == pytest.approx(nib.affines.apply_affine(AFFINE, old))
+
+
+def test_upsampled_grid_is_square_around_an_oblong_field_of_view():
+    shape, affine = upsampled_grid(nib.Nifti1Image(np.zeros((40, 48, 7), np.float32), AFFINE), 64)
+    assert shape == (64, 64, 7) and nib.affines.voxel_sizes(affine) == pytest.approx([3, 3, 5])
+    centres = [nib.affines.apply_affine(*middle) for middle in ((affine, [31.5, 31.5, 3]), (AFFINE, [19.5, 23.5, 3]))]
+    assert centres[0] == pytest.approx(centres[1])
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("flips", [(1, 1, 1), (-1, 1, 1), (1, -1, 1), (-1, -1, -1)])
+def test_upsampled_grid_does_not_depend_on_how_the_scan_is_stored(order, flips):
+    turned = np.eye(4)
+    turned[:3, :3] = nib.eulerangles.euler2mat(0.1, 0.05, -0.08) @ np.diag([4.0, 4.0, 5.0])
+    image = nib.Nifti1Image(np.zeros((40, 48, 7), np.float32), turned)
+    stored = image.as_reoriented(np.array([[order[0], flips[0]], [order[1], flips[1]], [2, flips[2]]]))
+    (shape, affine), (other_shape, other) = upsampled_grid(image, 64), upsampled_grid(stored, 64)
+    assert shape == other_shape and other == pytest.approx(affine, abs=1e-9)
 
 
 def test_resampling_a_ramp_is_exact(tmp_path):
@@ -170,7 +188,8 @@ def test_registration_recovers_a_shift(tmp_path, kind):
     register(tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz", kind, tmp_path / "xfm.h5", tmp_path / "back.h5")
     resample([(tmp_path / "moving.nii.gz", tmp_path / "out.nii.gz")], tmp_path / "fixed.nii.gz", 40, transform=tmp_path / "xfm.h5")
     brain = ndimage.binary_erosion(head() > 30, iterations=2)
-    back = (300 - read_image(tmp_path / "out.nii.gz").get_fdata()) / 2
+    # AFFINE runs from right to left, what is written from left to right
+    back = (300 - read_image(tmp_path / "out.nii.gz").get_fdata()[::-1]) / 2
     before = np.corrcoef(head(shift=shift)[brain], head()[brain])[0, 1]
     after = np.corrcoef(back[brain], head()[brain])[0, 1]
     # the most that one linear interpolation by the true shift can reach

@@ -357,6 +357,14 @@ def test_motion_is_corrected_when_asked(clean, tmp_path):
     assert error[1] < 0.5 * error[0]
 
 
+def test_a_stripped_series_stays_stripped_when_motion_is_corrected(clean, tmp_path):
+    """Cubic interpolation rings beyond the brain, and given masks are what is not 0."""
+    rewritten(clean, lambda values: jerk_and_return(np.where(values > 50, values, 0)))
+    inside = (read_image(clean).get_fdata() > 0).any(axis=3)
+    found = read_image(computed(clean, tmp_path / "moved")["perfref"]).get_fdata() != 0
+    assert 0.8 * inside.sum() < found.sum() <= inside.sum() and not found[~inside].any()
+
+
 @pytest.mark.parametrize(("kind", "smoothed", "same"), [("time", "Tmax", "CBF"), ("flow", "CBF", "Tmax")])
 def test_smoothing_lowers_the_scatter_of_its_own_maps(series, tmp_path, kind, smoothed, same):
     rewritten(series, lambda values: np.random.default_rng(0).normal(values, 12).clip(0))

@@ -46,6 +46,21 @@ def test_stripped_images_were_measured_in_the_brain_alone(config):
     assert set(Plan(config).measured("perfusion")) == {"perfref", "Tmax", "CBF", "CBV"}
 
 
+def test_brain_is_not_told_from_a_given_map_of_flow(config, dataset):
+    """Of ischaemic tissue such a map shows too little: the reference may be one, but the mask is then made from b0."""
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    files = patient_files(dataset, "sub-02")
+    assert Plan(config).image_of_brain(asked("sub-02")).endswith("_ses-baseline_space-reference_perfref.nii.gz")
+    for session in ("", "h3_"):
+        for name in ("tmax", "cbf", "cbv"):
+            write_image(files[f"{session}{name}"], np.ones((8, 8, 6), np.float32), np.eye(4), {"Units": "s"} if name == "tmax" else {})
+        files[f"{session}dsc"].unlink()
+    plan = Plan(config)
+    assert plan.image_of_brain(asked("sub-02")).endswith("_ses-baseline_space-reference_b0.nii.gz")
+    assert plan.resampled_reference(asked("sub-02")).endswith("_ses-baseline_space-reference_perfref.nii.gz")
+    assert plan.image_of_brain(asked("sub-01")).endswith("_b0.nii.gz")
+
+
 def test_paper_trains_seventy_networks(config):
     config["folds"]["number"] = 5
     plan = Plan(config)

@@ -218,6 +218,16 @@ def test_wrong_unit_and_shifted_image_are_flagged(files, tmp_path):
     assert flags["registration of the follow-up FLAIR"].startswith("poor registration")
 
 
+@pytest.mark.parametrize(
+    ("b", "source", "flagged"), [(1000, "computed", False), (2000, "computed", True), (600, "computed", True), (2000, "scanner", False)]
+)
+def test_adc_of_an_unusual_b_value_is_flagged(files, tmp_path, b, source, flagged):
+    write_json(tmp_path / "adc.json", {"AdcSource": source, "DiffusionBValue": b})
+    said = [flag["flag"] for flag in measured(files, tmp_path)["flags"] if flag["about"] == "diffusion"]
+    assert said == ([f"unusual b-value: ADC of b = {b} s/mm², where thresholds of ADC are of 1000"] if flagged else [])
+    assert OTHER_FLAG not in {flag_meaning(flag) for flag in said}
+
+
 def test_a_new_bright_infarct_is_no_poor_registration(files, tmp_path):
     image = texture()
     image[10:14, 8:12, 2] = 1000

@@ -212,7 +212,7 @@ use rule resample_diffusion as resample_flair with:
 
 rule brain_mask:
     input:
-        image=plan.resampled_reference,
+        image=plan.image_of_brain,
     output:
         mask=BRAIN_MASK,
     log:

@@ -149,6 +149,10 @@ def check_patient(root, participant_id, cohort):
     for name, space in spaces.items():
         if _given(files[name]):
             patient.check_mask(name, *space, "mark voxels in an artery, or remove the mask")
+    known = {fault.file for fault in patient.faults}
+    for path in files.values():
+        if str(path) not in known:
+            patient.attempt(_check_reachable, path)
     return list(dict.fromkeys(patient.faults))
 
 
@@ -227,6 +231,16 @@ class _Patient:
 def _given(path):
     """Whether the dataset names a file, even if it cannot be read."""
     return os.path.lexists(path)
+
+
+def _check_reachable(path):
+    """InputError where it cannot be known whether the dataset has a file: one that may be left out must not pass for left out."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as fault:
+        raise InputError(path, f"the file cannot be looked for ({fault.strerror})", "correct the permissions of its folder") from None
 
 
 def _inspect(path, ndim):

@@ -16,6 +16,10 @@ LOGGER = logging.getLogger(__name__)
 
 # Free water at 37 degrees Celsius has 3000 um2/s: what lies above 4000 is noise, and would stretch every display and normalisation.
 LARGEST_ADC_UM2_S = 4000.0
+# Thresholds of ADC, the paper's 620 among them, are of this b-value. Beyond it the logarithm of the signal falls less than in proportion (kurtosis),
+# and ADC is too low: with b = 2000 much of a healthy brain would pass for ischaemic.
+USUAL_B_S_PER_MM2 = 1000.0
+SHELL_WIDTH = 0.05
 
 
 def adc_map(b0, dwi, b_value):
@@ -70,7 +74,7 @@ def trace_weighted(volumes):
 def compute_adc(dwi, adc, b0_out, dwi_out, adc_out):
     """Write b0, the diffusion-weighted volume and the ADC of one patient, on the grid of the series.
 
-    Volumes of b < 50 s/mm2 are averaged to b0, those of the largest b (within 5 %) to the trace-weighted volume. The scanner's ADC map
+    Volumes of b < 50 s/mm2 are averaged to b0, those of the b nearest to 1000 s/mm2 (within 5 %) to the trace-weighted volume. The scanner's ADC map
     replaces the computed one where given. Without b0 in the series, b0 is computed back from that map, S0 = Sb exp(b ADC), and its side
     file says so.
 
@@ -93,10 +97,9 @@ def compute_adc(dwi, adc, b0_out, dwi_out, adc_out):
     volumes = series.get_fdata(dtype=np.float32)
     volumes = volumes[..., None] if volumes.ndim == 3 else volumes
     bvals = read_b_values(dwi, volumes.shape[3], with_adc=adc is not None)
-    high = bvals.max()
     low_volumes = bvals < LARGEST_B0_S_PER_MM2
-    weighted = trace_weighted(volumes[..., bvals >= 0.95 * high])
-    b_value = float(bvals[bvals >= 0.95 * high].mean())
+    shell = _shell(bvals)
+    weighted, b_value = trace_weighted(volumes[..., shell]), float(bvals[shell].mean())
     b0 = volumes[..., low_volumes].mean(axis=3) if low_volumes.any() else None
     for name, volume in (("diffusion-weighted volume", weighted), ("b0", b0)):
         if volume is not None and not (volume > 0).any():
@@ -111,8 +114,15 @@ def compute_adc(dwi, adc, b0_out, dwi_out, adc_out):
     note = "mean of the volumes of b < 50 s/mm2" if measured else "computed back from the ADC map: S0 = Sb exp(b ADC)"
     write_image(b0_out, b0, series.affine, {"Units": "arbitrary", "DiffusionBValue": 0, "Description": note})
     write_image(dwi_out, weighted, series.affine, {"Units": "arbitrary", "DiffusionBValue": b_value})
-    write_image(adc_out, values, series.affine, {"Units": "um2/s", "AdcSource": source, "LargestValue": LARGEST_ADC_UM2_S})
+    about = {"Units": "um2/s", "AdcSource": source, "DiffusionBValue": b_value, "LargestValue": LARGEST_ADC_UM2_S}
+    write_image(adc_out, values, series.affine, about)
     LOGGER.info("ADC of %s: %s, b = %g s/mm2, b0 %s", dwi, source, b_value, "measured" if measured else "computed back")
+
+
+def _shell(bvals):
+    """Which volumes, by their b-values (N,) in s/mm2, are of the b that is nearest to the usual one, within 5 %."""
+    nearest = bvals[np.abs(bvals - USUAL_B_S_PER_MM2).argmin()]
+    return np.abs(bvals - nearest) <= SHELL_WIDTH * nearest
 
 
 def _given_adc(path, dwi, series, weighted):

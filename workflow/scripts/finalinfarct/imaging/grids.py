@@ -1,8 +1,10 @@
 """The grids of images: whether two agree, and the up-sampled one."""
 
+import nibabel as nib
 import numpy as np
+from nibabel.orientations import inv_ornt_aff
 
-from finalinfarct.dataset.images import same_grid
+from finalinfarct.dataset.images import same_grid, voxel_sizes
 from finalinfarct.errors import InputError
 
 
@@ -29,14 +31,15 @@ def check_same_grid(path, image, other_path, other, mend="resample it onto that 
 
 
 def upsampled_grid(image, matrix):
-    """Grid with the field of view and the slices of an image and another in-plane matrix.
+    """Grid with the slices of an image and another in-plane matrix, the same for all patients however their scans are stored.
 
-    The edges of the field of view coincide, so the centre of the first voxel moves by half the difference of the voxel sizes.
+    Its axes run to the right, to the front and up, as near as the slices allow, since a network sees arrays and no affine. Its field of view is the
+    square around that of the image, so that no brain is stretched: the edges of the longer side coincide, and the centres do.
 
     Parameters
     ----------
     image : nibabel.Nifti1Image
-        (X, Y, Z[, T]).
+        (X, Y, Z[, T]), slices on the third axis.
     matrix : int
         Number of voxels along the first and the second axis.
 
@@ -47,10 +50,13 @@ def upsampled_grid(image, matrix):
     affine : numpy.ndarray
         (4, 4), voxel indices to mm.
     """
-    shape = np.array(image.shape[:3])
+    stored = nib.io_orientation(image.affine)
+    affine = np.asarray(image.affine) @ inv_ornt_aff(stored, image.shape[:3])
+    shape = np.array(image.shape[:3])[stored[:, 0].argsort()]
     new_shape = np.array([matrix, matrix, shape[2]])
-    scale = shape / new_shape
-    # old index of a new index i: (i + 1/2) * scale - 1/2
+    extent = (shape * voxel_sizes(affine))[:2]
+    scale = shape / new_shape * np.r_[extent.max() / extent, 1.0]
+    # old index of a new index i: (i + 1/2) * scale - 1/2, and half of what is added on the shorter side
     to_old = np.diag([*scale, 1.0])
-    to_old[:3, 3] = 0.5 * scale - 0.5
-    return tuple(int(n) for n in new_shape), np.asarray(image.affine) @ to_old
+    to_old[:3, 3] = 0.5 * scale - 0.5 + 0.5 * (shape - scale * new_shape)
+    return tuple(int(n) for n in new_shape), affine @ to_old

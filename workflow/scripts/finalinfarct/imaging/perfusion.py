@@ -213,9 +213,11 @@ def _read_series(path, settings):
     signal, baseline, voxel_mm = signal[..., bolus["first"] :], slice(0, bolus["arrival"] - bolus["first"]), voxel_sizes(image.affine)
     flags = _baseline_flags(path, signal[head][:, baseline], signal.max())
     poses, displacement_mm = estimate_motion(signal, head, baseline, voxel_mm)
+    outside = ~(signal > 0).any(axis=3)
     if settings["motion_correction"]:
         correct_motion(signal, poses, voxel_mm)
-    perfref = signal[..., baseline].mean(axis=3)
+    # of a stripped series: what a cubic interpolation rings beyond the brain is no signal
+    perfref = np.where(outside, 0, signal[..., baseline].mean(axis=3))
     head &= perfref > 0
     times = times["RepetitionTime"], times["EchoTime"]
     return _Series(path, image.affine, signal, head, perfref, bolus, baseline, *times, slice_s, displacement_mm, flags)

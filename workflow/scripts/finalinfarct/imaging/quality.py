@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from finalinfarct.dataset.images import read_image, voxel_sizes, voxel_volume_ml, write_json
+from finalinfarct.dataset.images import read_image, read_sidecar, voxel_sizes, voxel_volume_ml, write_json
 from finalinfarct.dataset.tables import read_table
 from finalinfarct.errors import InputError
 from finalinfarct.imaging.brain import LARGEST_BRAIN_ML, SMALLEST_BRAIN_ML
@@ -34,6 +34,8 @@ LARGEST_SHIFT_MM = 3.0
 LARGEST_UNCOVERED_PERCENT = 20.0
 # Grey and white matter have 700 to 900 and CSF about 3000, in 1e-6 mm2/s: a median beyond these limits is a wrong unit or a wrong mask.
 ADC_RANGE_UM2_S = (500.0, 1500.0)
+# Between these b-values ADC is nearly that of b = 1000, which thresholds of ischaemia are of.
+B_RANGE_S_PER_MM2 = (800.0, 1300.0)
 
 
 class Number(NamedTuple):
@@ -124,7 +126,7 @@ def measure_quality(participant, cohort, files, tmax_threshold_s, output):
         found |= _bolus_numbers(reports["baseline"], read_table(files["baseline_aif"]))
     numbers = {name: float(found[name]) if np.isfinite(found.get(name, np.nan)) else None for name in NUMBERS}
     flags = [{"about": SESSIONS[name], "flag": flag} for name, report in reports.items() for flag in report["flags"]]
-    flags += _own_flags(numbers, float(lesion.sum() * voxel_ml))
+    flags += _b_value_flags(read_sidecar(files["adc"])) + _own_flags(numbers, float(lesion.sum() * voxel_ml))
     write_json(output, {"participant_id": participant, "cohort": cohort, "numbers": numbers, "flags": flags})
 
 
@@ -299,6 +301,15 @@ def _bolus_numbers(report, aif):
         "largest_displacement_mm": report["largest_displacement_mm"],
         "contrast_to_noise": report["median_contrast_to_noise"],
     }
+
+
+def _b_value_flags(adc):
+    """Flags for an ADC map, by its side file, of an unusual b-value; the scanner's own does not tell its."""
+    low, high = B_RANGE_S_PER_MM2
+    if adc.get("AdcSource") != "computed" or low <= adc["DiffusionBValue"] <= high:
+        return []
+    words = f"unusual b-value: ADC of b = {adc['DiffusionBValue']:g} s/mm², where thresholds of ADC are of 1000"
+    return [{"about": "diffusion", "flag": words}]
 
 
 def _own_flags(numbers, lesion_ml):

@@ -308,9 +308,20 @@ class Plan:
         return f"results/maps/{name}/{name}_ses-baseline_{REFERENCE_IMAGE[self.cohort(name)['reference']]}.nii.gz"
 
     def resampled_reference(self, wildcards):
-        """Return the reference image on the up-sampled grid, from which the brain mask is made (an input function)."""
+        """Return the reference image on the up-sampled grid (an input function)."""
+        return self._resampled(wildcards.participant, self.cohort(wildcards.participant)["reference"])
+
+    def image_of_brain(self, wildcards):
+        """Return the up-sampled image that the brain mask is made from (an input function): the reference, but b0 where that is a given map of CBF.
+
+        Ischaemic tissue has too little flow to be told from the outside by it.
+        """
         name = wildcards.participant
-        return f"results/preprocessed/{name}/{name}_ses-baseline_space-reference_{REFERENCE_IMAGE[self.cohort(name)['reference']]}.nii.gz"
+        reference = self.cohort(name)["reference"]
+        return self._resampled(name, reference if self.has(name, "dsc") else "dwi")
+
+    def _resampled(self, name, scan):
+        return f"results/preprocessed/{name}/{name}_ses-baseline_space-reference_{REFERENCE_IMAGE[scan]}.nii.gz"
 
     def resampled_flair(self, wildcards):
         """Return the baseline FLAIR on the up-sampled grid where the dataset has one (an input function)."""

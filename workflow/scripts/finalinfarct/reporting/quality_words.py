@@ -14,6 +14,8 @@ FLAGS = {
     "implausible volume": "The brain mask has lost much of the brain or kept the skull: everything computed within it is wrong. Look at the "
     "section on the mask.",
     "implausible ADC": "Most often a wrong unit or wrong b-values, else a brain mask that is full of CSF.",
+    "unusual b-value": "ADC falls with the b-value, so lesions by a threshold of ADC are too large here (too small, below 800 s/mm²): give an "
+    "expert's masks, or choose another threshold.",
     "poor registration": "The image and the reference show the brain in different places: look at the section on registration before you use any "
     "of its values.",
     "incomplete coverage": "The images do not cover the whole brain, or their registration failed; the uncovered part counts as ADC or Tmax 0. After "

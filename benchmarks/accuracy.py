@@ -1,7 +1,8 @@
 """Brain mask, registration, perfusion and reperfusion of a finished run on the simulated cohort, against the hidden truth.
 
 ``PYTHONPATH=workflow/scripts python benchmarks/accuracy.py RESULTS OVERLAY...`` prints one table each. RESULTS is the folder ``results`` of the run,
-OVERLAY the configuration files that it was given over config/config.yaml: config/paper.yaml and benchmarks/full_size.yaml for images of full size.
+OVERLAY the configuration files that it was given over config/config.yaml: config/paper.yaml and benchmarks/full_size.yaml for images of full size,
+config/paper.yaml and benchmarks/reperfusion.yaml for reperfused and other patients with perfusion at H3.
 No rule of the analysis reads the truth; this script does, since it judges the analysis and is no part of it.
 """
 
@@ -193,10 +194,13 @@ def maps_of(series, settings):
 
 
 def reperfusions(results, dataset):
-    """Reperfusion status by the ratio of the perfusion at 3 h, against the simulated one."""
+    """Reperfusion status by the ratio of the perfusion at 3 h, against the simulated one and the share of the tissue that is late no more."""
     table = read_inclusion(results / "inclusion.tsv").dropna(subset=["reperfusion_ratio"])
-    hidden = [json.loads((Truth(dataset, name).folder / f"{name}_status.json").read_text(encoding="utf-8")) for name in table["participant_id"]]
-    return table[["participant_id", "reperfusion_ratio", "status"]].assign(truly_reperfused=[status["reperfused"] for status in hidden])
+    patients = [Truth(dataset, name) for name in table["participant_id"]]
+    hidden = [json.loads((truth.folder / f"{truth.name}_status.json").read_text(encoding="utf-8"))["reperfused"] for truth in patients]
+    late_ml = np.array([[truth.record(SCANS[scan])["hypoperfused_ml"] for scan in ("dsc", "h3")] for truth in patients]).reshape(-1, 2)
+    shown = table[["participant_id", "reperfusion_ratio", "status"]]
+    return shown.assign(truly_reperfused=hidden, true_ratio=1 - late_ml[:, 1] / late_ml[:, 0])
 
 
 def show(title, table, group=None):

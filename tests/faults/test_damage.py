@@ -17,7 +17,7 @@ DAMAGES = {
         f"results/dataset/{NAME}/ses-baseline/perf/{NAME}_ses-baseline_dsc.nii.gz",
         f"results/maps/{NAME}/{NAME}_ses-baseline_Tmax.nii.gz",
     ),
-    "resampled image": (f"{RESAMPLED}_Tmax.nii.gz", f"{RESAMPLED}_desc-normalised_Tmax.nii.gz"),
+    "resampled image": (f"{RESAMPLED}_desc-linear_Tmax.nii.gz", f"{RESAMPLED}_desc-normalised_Tmax.nii.gz"),
     "slices": ("results/slices.h5", WEIGHTS),
     "weights": (WEIGHTS, "results/predictions/early/DWI-ADC-Tmax-CBF-CBV/all"),
     "mask": (f"results/preprocessed/{NAME}/{NAME}_space-reference_label-finallesion_mask.nii.gz", "results/lesion_volumes.tsv"),

@@ -61,6 +61,30 @@ def test_brain_is_not_told_from_a_given_map_of_flow(config, dataset):
     assert plan.image_of_brain(asked("sub-01")).endswith("_b0.nii.gz")
 
 
+def test_results_of_other_patients_are_noticed(config, dataset, tmp_path, monkeypatch, caplog):
+    """As when --configfile is forgotten: the default would write its tables over those of one's own patients."""
+    monkeypatch.chdir(tmp_path)
+    Plan(config)
+    for name in ("sub-01", "sub-02"):
+        (tmp_path / "results" / "maps" / name).mkdir(parents=True)
+    own = config | {"dataset": {"path": str(dataset), "simulated": False, "faults": "refuse"}}
+    Plan(own)
+    assert "other patients" not in caplog.text
+    Plan(config)
+    assert "images of other patients (sub-01, ...)" in caplog.text and "--configfile" in caplog.text
+    caplog.clear()
+    (tmp_path / "results" / "maps" / "sub-hibiscus001").mkdir()
+    Plan(config)
+    assert "other patients" not in caplog.text
+
+
+def test_sources_of_perfusion_are_counted(config, dataset):
+    assert Plan(config).sources_of_perfusion() == {"computed": 30, "given": 0, "marked": 0}
+    config["dataset"] = {"path": str(dataset), "simulated": False, "faults": "refuse"}
+    write_image(patient_files(dataset, "sub-01")["aif_mask"], np.ones((12, 12, 4)), np.diag([10.0, 10.0, 5.0, 1.0]))
+    assert Plan(config).sources_of_perfusion()["marked"] == 1
+
+
 def test_paper_trains_seventy_networks(config):
     config["folds"]["number"] = 5
     plan = Plan(config)

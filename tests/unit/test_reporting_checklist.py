@@ -16,12 +16,12 @@ def page(tmp_path, config):
     """Return a function that writes the checklist of a small run and returns its answers by item, and the whole text.
 
     Nine patients of hibiscus are tested and one is left out; ``added`` more of iknow train only. Diffusion lesions are an expert's but in
-    those ``automatic``; ``training`` changes settings of trainings.
+    those ``automatic``; ``marked`` patients have arterial voxels of the user's; ``training`` changes settings of trainings.
     """
     files = {name: tmp_path / f"{name}.tsv" for name in ("inclusion", "participants", "volumes")}
     files |= {"folds": tmp_path / "folds.json", "table3": tmp_path / "table3.csv"}
 
-    def write(simulated, added=0, automatic=(), **training):
+    def write(simulated, added=0, automatic=(), marked=0, **training):
         names = [f"sub-a{k}" for k in range(9)]
         rows = [(n, "hibiscus", "test", "2b", None, "reperfused" if k < 5 else "nonreperfused", "yes", None) for k, n in enumerate(names)]
         rows.append(("sub-a9", "hibiscus", "test", "3", None, None, "no", "the mask is empty"))
@@ -38,6 +38,7 @@ def page(tmp_path, config):
         write_folds(make_folds(inclusion.assign(included=inclusion["included"] == "yes"), 2, 0), files["folds"])
         settings = {name: config[name] for name in ("cohorts", "images", "training", "folds", "evaluation")}
         settings["training"] = settings["training"] | training
+        settings["perfusion_maps"] = {"computed": 7, "given": 2, "marked": marked}
         write_checklist(files, settings | {"faults": "exclude", "simulated": simulated}, tmp_path / "page.md")
         text = (tmp_path / "page.md").read_text(encoding="utf-8")
         cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("|")]
@@ -55,6 +56,16 @@ def test_answers_come_from_the_run(page):
     assert "0.50 ± 0.10 (95 % CI 0.42 to 0.58, n = 4)" in answers["23a"]
     assert text.startswith("**The cohort is simulated")
     assert "no person was scanned" in answers["17"]
+
+
+def test_what_users_bring_to_the_predictors_is_told(page):
+    answers, _ = page(simulated=False)
+    assert "computed in 7 patients, given in 2" in answers["7"]
+    assert answers["9c"].startswith("None for the networks.") and "arterial" not in answers["27b"]
+    answers, _ = page(simulated=False, marked=3)
+    assert (
+        answers["9c"].startswith("Arterial voxels marked by hand in 3 patients for the networks.") and "a mask of arterial voxels" in answers["27b"]
+    )
 
 
 def test_real_patients_leave_ethics_and_data_to_the_authors(page):

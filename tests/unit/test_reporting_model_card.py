@@ -11,6 +11,7 @@ from finalinfarct.dataset.images import write_json
 from finalinfarct.dataset.tables import write_table
 from finalinfarct.errors import InputError
 from finalinfarct.evaluation.family import COLUMNS, METRICS
+from finalinfarct.learning.families import FULL
 from finalinfarct.reporting.canvas import SIMULATED
 from finalinfarct.reporting.model_card import write_model_card
 
@@ -21,11 +22,11 @@ DICE = {"sub-r1": ("reperfused", 0.2), "sub-r2": ("reperfused", 0.6), "sub-n1": 
 def family(tmp_path):
     """Return a function that writes the records of two trainings, the second changed as asked, and then the card."""
 
-    def write(simulated=True, **changes):
+    def write(simulated=True, inputs=("DWI", "ADC"), **changes):
         environments, histories = [], []
         for fold in (1, 2):
             record = {
-                **{"fold": fold, "fusion": "late", "inputs": ["DWI", "ADC"], "training_set": "reperfused", "matrix": 32, "seed": 7, "threads": 2},
+                **{"fold": fold, "fusion": "late", "inputs": list(inputs), "training_set": "reperfused", "matrix": 32, "seed": 7, "threads": 2},
                 **{"settings": SETTINGS, "versions": {"keras": "3.1", "python": "3.11"}, "sha256": {"code": "c0de", "slices": "51ce"}},
                 **{"backend": "tensorflow", "precision": "float32", "device": "CPU", "processor": "x86_64", "trainable_parameters": 864979},
                 **{"branches": "separate", "patients": {"training": ["a", "b"], "validation": ["c"]}, "slices": {"training": 11, "validation": 5}},
@@ -42,7 +43,7 @@ def family(tmp_path):
                 status,
                 "cnn",
                 "late",
-                "DWI-ADC",
+                "-".join(inputs),
                 "reperfused",
                 1,
                 metric,
@@ -91,3 +92,9 @@ def test_devices_may_differ(family):
     assert "| 2 | 2 + 1 | 11 + 5 | 3 | 3 | 0.500 | 1.5 |" in text
     assert "CPU (x86_64, 2 threads), GPU X (x86_64, 2 threads)" in text
     assert json.dumps(SETTINGS["early_stopping"]["patience"]) in text
+
+
+def test_the_table_of_reliability_is_named_where_it_has_these_networks(family):
+    assert "was not measured for these networks" in family()[0].read_text(encoding="utf-8")
+    page = family(inputs=FULL.split("-"))[0].read_text(encoding="utf-8")
+    assert "`results/reliability.tsv` says how far" in page and "was not measured for" not in page

@@ -37,22 +37,24 @@ def test_tissue_curve_is_the_convolution(cbf, mtt_s, delay_s, dispersion_s):
     assert np.abs(curve - expected).max() < 0.005 * expected.max()
 
 
-def test_noise_free_series_of_a_grey_matter_voxel():
+@pytest.mark.parametrize("echo_s", [0.02, 0.04, 0.08])
+def test_noise_free_series_of_a_grey_matter_voxel(echo_s):
     names = [*signals.TISSUES, "brain", "cbf", "mtt", "delay", "dispersion", "artery", "sinus"]
     maps = {name: np.zeros((1, 1, 1), np.float32) for name in names}
     for name, value in (("gm", 1), ("brain", 1), ("cbf", 60), ("mtt", 4.5), ("delay", 1.2), ("dispersion", 0.6)):
         maps[name][:] = value
-    series = bolus_signal(maps, BOLUS, 60, 1.5, 0.04)[0, 0, 0]
+    series = bolus_signal(maps, BOLUS, 60, 1.5, echo_s)[0, 0, 0]
     grey = signals.TISSUES["gm"]
     recovery, angle = np.exp(-1.5 / grey["t1_s"]), np.radians(signals.DSC_FLIP_ANGLE_DEG)
     magnetisation, expected = 1.0, []
     for _ in range(60):  # the Bloch equations, pulse by pulse
-        expected.append(grey["density"] * magnetisation * np.sin(angle) * np.exp(-0.04 / grey["t2star_s"]))
+        expected.append(grey["density"] * magnetisation * np.sin(angle) * np.exp(-echo_s / grey["t2star_s"]))
         magnetisation = 1 - (1 - magnetisation * np.cos(angle)) * recovery
-    expected = np.array(expected) * np.exp(-integrate(60, 4.5, 1.2, 0.6))
+    # the curve is TE dR2* at 40 ms
+    expected = np.array(expected) * np.exp(-echo_s / 0.04 * integrate(60, 4.5, 1.2, 0.6))
     assert np.abs(series - expected).max() < 0.002 * expected.max()
     drop = 1 - series.min() / series[5:10].mean()
-    assert 0.2 < drop < 0.4
+    assert 0.2 < 1 - (1 - drop) ** (0.04 / echo_s) < 0.4
 
 
 def test_artery_drops_to_its_peak():

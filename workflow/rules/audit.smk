@@ -59,7 +59,9 @@ rule checklist:
             **{name: config[name] for name in ("cohorts", "images", "training", "folds", "evaluation")},
             "faults": config["dataset"]["faults"],
             "simulated": plan.of_simulation,
+            "perfusion_maps": plan.sources_of_perfusion(),
         },
+        people=plan.participants_state(),
         code=plan.code("checklist.py"),
     message:
         "TRIPOD+AI checklist"

@@ -86,6 +86,7 @@ rule table_a5:
         "../../envs/analysis.yaml"
     params:
         simulated=plan.of_simulation,
+        people=plan.participants_state(),
         code=plan.code("table_a5.py"),
     message:
         "Table A.5"
@@ -117,6 +118,7 @@ rule text_results:
         "../../envs/analysis.yaml"
     params:
         simulated=plan.of_simulation,
+        people=plan.participants_state(),
         code=plan.code("text_results.py"),
     message:
         "Numbers in the text of the paper"

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 
@@ -20,7 +21,7 @@ from finalinfarct.dataset.tables import read_table, write_table
 from finalinfarct.errors import InputError
 
 FEWEST_FRAMES = 20
-DRAW_LESION = "draw the lesion, or leave the patient out of participants.tsv"
+DRAW_LESION = "draw the lesion, or leave the patient out (dataset.faults: exclude)"
 PLAUSIBLE_ADC_UM2_S = (300, 3000)  # median over tissue; brain lies at 700 to 1100
 
 
@@ -215,7 +216,7 @@ class _Patient:
     def check_same_grid(self, name, header, space_name, space):
         """An image on another grid than that of the image whose space it is in."""
         if header is not None and space is not None and not same_grid(header, space):
-            found = f"on another grid (shape {header.shape[:3]}) than {self.files[space_name].name} (shape {space.shape[:3]})"
+            found = f"on another grid ({_grid_words(header)}) than {self.files[space_name].name} ({_grid_words(space)})"
             self.say(name, found, "bring it onto that grid, masks by nearest neighbour")
 
     def check_mask(self, name, space_name, space, mend_empty=None):
@@ -226,6 +227,12 @@ class _Patient:
         if voxels is not None:
             for found, mend in _mask_faults(np.unique(voxels.dataobj), mend_empty):
                 self.say(name, found, mend)
+
+
+def _grid_words(header):
+    """Shape, directions of the axes, and place of the first voxel of an image, for a message."""
+    at = ", ".join(f"{value:.1f}" for value in header.affine[:3, 3])
+    return f"shape {header.shape[:3]}, axes {''.join(nib.aff2axcodes(header.affine))}, first voxel at {at} mm"
 
 
 def _given(path):

@@ -29,7 +29,8 @@ def series_time_s(series, key):
     """``RepetitionTime`` or ``EchoTime`` of a DSC series in s (float); InputError when it is missing or not in seconds."""
     value, side, (low, high) = read_sidecar(series).get(key), sidecar_path(series), TIME_RANGES_S[key]
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise InputError(side, f"{key} is missing or not a number", f'write "{key}" in seconds')
+        mend = f'write "{key}" in seconds into this file; side files of other folders are not read (no inheritance)'
+        raise InputError(side, f"{key} is missing or not a number", mend)
     if not low <= value <= high:
         hint = f" (perhaps in milliseconds: {value / 1000:g} s?)" if 1000 * low <= value <= 1000 * high else ""
         raise InputError(side, f"{key} is {value}{hint}", f"give it in seconds, from {low} to {high}")
@@ -106,7 +107,11 @@ def adc_factor(path):
     """Factor that turns the values of a scanner's ADC map into um2/s; InputError when its unit is unknown."""
     units, known = read_sidecar(path).get("Units"), ", ".join(f'"{unit}"' for unit in ADC_TO_UM2_S)
     if not isinstance(units, str) or units not in ADC_TO_UM2_S:
-        raise InputError(path, f"Units in the side file: {units!r}", f'write "Units" in the JSON side file: one of {known}')
+        raise InputError(
+            path,
+            f"Units in the side file: {units!r}",
+            f'write "Units" in the JSON side file: one of {known}; or remove the map, where the DWI has a b0',
+        )
     return ADC_TO_UM2_S[units]
 
 

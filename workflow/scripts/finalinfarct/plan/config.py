@@ -115,6 +115,8 @@ def _plain(fault):
     if fault.validator == "required":
         return [f"{key}: {fault.message}"]
     about = fault.schema.get("description", "")
+    if fault.validator == "pattern" and about:
+        return [f"{key}: {fault.instance!r} ({about})"]
     return [f"{key}: {fault.message}" + (f" ({about})" if about else "")]
 
 

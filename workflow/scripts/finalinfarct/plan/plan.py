@@ -97,6 +97,18 @@ class Plan:
         if main and not self.with_role("test", "new"):
             text = "no patient has role test, so nothing can be trained: without targets of your own only images and quality pages are made"
             logging.getLogger(__name__).warning(text)
+        if main:
+            self._warn_of_other_results()
+
+    def _warn_of_other_results(self):
+        """Say so where results/ holds images of none of these patients: most likely --configfile was forgotten."""
+        others = sorted({folder.name for folder in Path("results/maps").glob("sub-*")} - set(self._listed))
+        if others and not any(Path("results/maps", name).exists() for name in self._listed):
+            text = (
+                "results/ holds images of other patients (%s%s), whose tables this run would write over: was --configfile forgotten? Else work "
+                "in another folder (--directory)"
+            )
+            logging.getLogger(__name__).warning(text, others[0], ", ..." if len(others) > 1 else "")
 
     def _simulated_patients(self):
         patients = {name: cohort for cohort, names in participant_ids(self.config["simulation"]).items() for name in names}
@@ -211,6 +223,13 @@ class Plan:
             "references": {name: [cohort["reference"], cohort["registration"]] for name, cohort in cohorts.items()},
             "maps": {name: "computed" if self.has(name, "dsc") else "given" for name in patients},
         }
+
+    def sources_of_perfusion(self):
+        """Return how many patients who are tested or trained on have maps computed, given, and computed with arterial voxels of the user's."""
+        patients = self.with_role("test", "training")
+        series = [name for name in patients if self.has(name, "dsc")]
+        marked = [name for name in series if self.has(name, "aif_mask") or self.has(name, "h3_aif_mask")]
+        return {"computed": len(series), "given": len(patients) - len(series), "marked": len(marked)}
 
     def memory(self, first_mb):
         """Return a resource function: ``first_mb`` MB at the first attempt and as much more at each next, since memory may be what ended it."""

@@ -29,7 +29,8 @@ def write_checklist(files, settings, output):
     files : dict
         ``inclusion``, ``folds``, ``participants``, ``volumes`` (lesion volumes) and ``table3`` (CSV).
     settings : dict
-        ``cohorts``, ``images``, ``training``, ``folds``, ``evaluation``, ``faults`` (refuse or exclude) and ``simulated``, as configured.
+        ``cohorts``, ``images``, ``training``, ``folds``, ``evaluation``, ``faults`` (refuse or exclude) and ``simulated``, as configured; and
+        ``perfusion_maps``, numbers of patients by what their maps come from (``Plan.sources_of_perfusion``).
     output : str or Path
         Markdown page: item, topic in short, answer. The items' own wording is in the guideline.
     """
@@ -56,6 +57,7 @@ class _Run:
         self.chosen = self.inclusion[self.inclusion["included"]]
         self.tested, self.added = (self.chosen[self.chosen["role"] == role] for role in ("test", "training"))
         self.taking_part = [self.cohorts[name] for name in self.chosen["cohort"].unique()]
+        self.maps = settings["perfusion_maps"]
         self.simulated = "Simulated cohort: no person was scanned. " if settings["simulated"] else ""
 
     def words(self, key, meanings):
@@ -87,14 +89,16 @@ def _data(run):
     yield (
         *("7", "Data preparation"),
         f"Registration, up-sampling to {images['matrix']}x{images['matrix']}, brain mask ({images['brain_mask']}), normalisation "
-        f"({images['normalisation']}, by {images['normalisation_scope']}); the same for every patient of a cohort. Leakage: results/leakage.tsv.",
+        f"({images['normalisation']}, by {images['normalisation_scope']}), by the configuration of the cohort. Perfusion maps: computed in "
+        f"{run.maps['computed']} patients, given in {run.maps['given']}. Leakage: results/leakage.tsv.",
     )
     yield "8a", "Outcome", f"Final infarct, voxel by voxel, on {run.words('final_lesion', OUTCOME)}."
     yield "8b-c", "Outcome assessors, blinding", AUTHORS
     yield "9a-b", "Predictors", "DWI, ADC, Tmax, CBF, CBV at baseline, and subsets of them (table 4); no clinical variable enters a network."
     sources = read_sources(run.files["volumes"], run.tested["participant_id"])
     assessors = count_sources(sources) + ("; the expert is simulated" if run.simulated and (sources == "expert").any() else "")
-    yield "9c", "Predictor assessors", f"None for the networks. Mismatch model: {assessors}."
+    marked = f"Arterial voxels marked by hand in {run.maps['marked']} patients" if run.maps["marked"] else "None"
+    yield "9c", "Predictor assessors", f"{marked} for the networks. Mismatch model: {assessors}."
     status = ", ".join(f"{int((run.tested['status'] == key).sum())} {name}" for key, name in STATUS.items())
     more = f", {len(run.added)} more train only" if len(run.added) else ""
     yield "10", "Sample size", f"All patients available: {len(run.tested)} tested ({status}){more}. No calculation was made."
@@ -179,6 +183,7 @@ def _discussion(run):
     yield "26", "Limitations", run.simulated + limits
     yield "27a", "Poor or missing input", "Refused or excluded with the reason: results/dataset_check.tsv, results/inclusion.tsv."
     masks = "; an expert's DWI lesion mask is used where given" if any(c["diffusion_lesion"] == "expert" for c in run.taking_part) else ""
+    masks += "; a mask of arterial voxels likewise" if run.maps["marked"] else ""
     yield "27b", "Users' part and expertise", f"Images in BIDS form{masks}."
     yield "27c", "Next steps", AUTHORS
 

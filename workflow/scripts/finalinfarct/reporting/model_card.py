@@ -7,6 +7,7 @@ import pandas as pd
 
 from finalinfarct.dataset.files import write_text
 from finalinfarct.errors import InputError
+from finalinfarct.learning.families import FULL, STATUSES
 from finalinfarct.reporting.canvas import BLUE, GREEN, GREY, ORANGE, PAGE_MM, PURPLE, SKY, STATUS_LABELS, footnote, new_figure, save
 from finalinfarct.reporting.markdown import document, fixed, mean_and_sd, pipe_table
 from finalinfarct.reporting.summary import HAUSDORFF, OVERLAP, Model, read_wide, values_of
@@ -18,11 +19,13 @@ LEFT_OUT = ("early_stopping", "seed", "backend", "precision", "branches")
 USE = (
     "Research on the prediction of the final infarct of acute ischaemic stroke from baseline MRI. Not a medical device: no prediction may guide care."
 )
-LIMITS = (
-    "A network answers for patients, scanners and a preparation of the images like those of its training; others need their own validation.",
-    "The Dice loss weighs the lesion, so the output is a score: `results/reliability.tsv` says how far it is from a probability.",
-    "Folds share most of their training patients, so the spread between them understates what another cohort would give.",
+LIKE_THE_TRAINING = (
+    "A network answers for patients, scanners and a preparation of the images like those of its training; others need their own validation."
 )
+SCORE = "The Dice loss weighs the lesion, so the output is a score: {}."
+RELIABILITY = "`results/reliability.tsv` says how far it is from a probability in patients of this status"
+NO_RELIABILITY = "how far it is from a probability was not measured for these networks"
+SHARED_PATIENTS = "Folds share most of their training patients, so the spread between them understates what another cohort would give."
 
 
 def write_model_card(environments, histories, metrics, hausdorff, simulated, card, svg, png):
@@ -66,7 +69,10 @@ def write_model_card(environments, histories, metrics, hausdorff, simulated, car
     caption = (
         f"{len(records)} networks, one per fold of the cross-validation; weights, history and record of each stand in the folders beside this page."
     )
-    page = document(f"Model card: {family}", caption, sections, LIMITS, simulated)
+    # what the rule of the table takes
+    measured = (first["fusion"], "-".join(first["inputs"])) == ("late", FULL) and first["training_set"] in STATUSES
+    limits = (LIKE_THE_TRAINING, SCORE.format(RELIABILITY if measured else NO_RELIABILITY), SHARED_PATIENTS)
+    page = document(f"Model card: {family}", caption, sections, limits, simulated)
     write_text(card, page)
 
 

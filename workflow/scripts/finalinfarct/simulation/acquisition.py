@@ -196,13 +196,14 @@ def bolus_signal(maps, bolus, frames, repetition_time_s, echo_time_s):
     perfused = (maps["cbf"] > 0.05) & (maps["brain"] > 0.02)
     left = np.ones(brain_part.shape, np.float32)
     voxels = [maps[name][perfused] for name in ("cbf", "mtt", "delay", "dispersion")]
-    left[perfused] = np.exp(-signals.tissue_curves(bolus, frames, repetition_time_s, *voxels))
+    echoes = echo_time_s / signals.ARTERIAL_ECHO_TIME_S
+    left[perfused] = np.exp(-echoes * signals.tissue_curves(bolus, frames, repetition_time_s, *voxels))
     left *= 1 - (maps["artery"] + maps["sinus"])[..., None]
     for name in ("artery", "sinus"):
         where = maps[name] > 0.01
         cbf, transit_s, late = vessel_flow(name, maps["delay"][where])
         curve = signals.tissue_curves(bolus, frames, repetition_time_s, cbf, transit_s, late, np.zeros(late.size))
-        left[where] += maps[name][where][:, None] * np.exp(-curve)
+        left[where] += maps[name][where][:, None] * np.exp(-echoes * curve)
     return static + brain_part * left
 
 

@@ -18,9 +18,9 @@ FLAIR_BRIGHTNESS = {"gm": 1.0, "wm": 0.76, "csf": 0.10, "scalp": 0.95, "soft": 0
 DSC_FLIP_ANGLE_DEG = 75.0
 CORE_ADC = (350.0, 620.0)  # of the core, um2/s: up to the bound of Debs et al. 2021, section 2.1.2; the lower end is chosen
 KH, RHO = 0.73, 1.04  # haematocrit factor and density of brain tissue, g/ml
-# Peak of TE * delta R2* in a voxel full of artery, at TE 40 ms; and how much stronger the same concentration acts on tissue than on
+# Peak of TE * delta R2* in a voxel full of artery, at this echo time; and how much stronger the same concentration acts on tissue than on
 # blood (the two relaxivities differ: Kjolby 2006), so that absolute CBF and CBV from DSC come out too high by this factor.
-ARTERIAL_PEAK, TISSUE_TO_BLOOD_RELAXIVITY = 1.9, 3.6
+ARTERIAL_PEAK, ARTERIAL_ECHO_TIME_S, TISSUE_TO_BLOOD_RELAXIVITY = 1.9, 0.040, 3.6
 
 
 def diffusion_signals(anatomy, adc_tissue, t2_gain):

@@ -1,5 +1,6 @@
 """What a change of one image or one module makes again, after a finished run: its dependants, and nothing else."""
 
+import os
 import shutil
 from contextlib import contextmanager
 
@@ -35,6 +36,21 @@ def given(finished, tmp_path_factory):
     run.succeed(config=GIVEN)
     assert run.pending(config=GIVEN) == {}
     return run
+
+
+def test_an_older_table_of_patients_makes_again_what_reads_it(given, tmp_path):
+    run = given.copy(tmp_path / "run")
+    table = run.folder / "results/dataset/participants.tsv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    column = lines[0].split("\t").index("age")
+    cells = lines[1].split("\t")
+    cells[column] = "21" if cells[column] != "21" else "22"
+    table.write_text("\n".join([lines[0], "\t".join(cells), *lines[2:]]) + "\n", encoding="utf-8")
+    os.utime(table, (1.5e9, 1.5e9))
+    # who takes part stays the same, so that nothing is trained again
+    run.succeed("results/inclusion.tsv", config=GIVEN)
+    pending = rules(run.pending(config=GIVEN))
+    assert {"table_a5", "text_results", "checklist"} <= pending <= {"table_a5", "text_results", "checklist", "comparison", "check_dataset"}
 
 
 def test_replaced_image_makes_its_dependants_again(given):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from finalinfarct.dataset.contract import ALLOWED, DECIMAL, NUMERIC_RANGE, PARTICIPANT_COLUMNS, PARTICIPANT_ID, patient_files
+from finalinfarct.dataset.files import FAILING
 from finalinfarct.dataset.images import read_header, read_image, same_grid
 from finalinfarct.dataset.orientation import grid_faults, slice_faults
 from finalinfarct.dataset.sidefiles import TIME_RANGES_S, adc_factor, check_header_time, given_unit, read_b_values, series_time_s, slice_times_s
@@ -241,12 +242,22 @@ def _given(path):
 
 
 def _check_reachable(path):
-    """InputError where it cannot be known whether the dataset has a file: one that may be left out must not pass for left out."""
+    """Refuse a file of which it cannot be known whether the dataset has it: one that may be left out must not pass for left out.
+
+    Raises
+    ------
+    InputError
+        A folder above it may not be entered.
+    OSError
+        The disk failed, which says nothing of the patient.
+    """
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as fault:
+        if fault.errno in FAILING:
+            raise
         raise InputError(path, f"the file cannot be looked for ({fault.strerror})", "correct the permissions of its folder") from None
 
 

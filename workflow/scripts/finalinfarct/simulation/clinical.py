@@ -61,7 +61,8 @@ def draw_participants(settings):
         good, bad = _choose(_stratified(rng, n), MTICI_REPERFUSED), _choose(_stratified(rng, n), MTICI_NOT_REPERFUSED)
         for k, participant_id in enumerate(ids):
             graded = not described["h3_perfusion"] and described["followup_day"] is not None
-            grade = good[k] if reperfused[k] else bad[k] if graded else NO_THROMBECTOMY
+            failed = bad[k] if graded else NO_THROMBECTOMY
+            grade = good[k] if reperfused[k] else failed
             rows.append(
                 {
                     "participant_id": participant_id,
